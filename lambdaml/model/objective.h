@@ -1,0 +1,60 @@
+// A differentiable (or subdifferentiable) training objective over the rows a worker holds: what the
+// optimisation algorithms know of a model.
+//
+//   f(w) = Σ_r loss(w; row r)     (sums, never means: means of unequal shards would be biased)
+//
+// Regularisation is the algorithm's business, not the objective's. Parameters are one flat span of
+// float32 whose meaning is the model's own.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace lambdaml::model {
+
+// Rows [begin, end) of the worker's data.
+struct RowRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
+};
+
+struct LossStats {
+  double loss_sum = 0;  // Σ loss over the rows
+  int64_t correct = 0;  // rows whose predicted class is the labelled one
+  int64_t rows = 0;
+
+  LossStats& operator+=(const LossStats& other) {
+    loss_sum += other.loss_sum;
+    correct += other.correct;
+    rows += other.rows;
+    return *this;
+  }
+};
+
+// Threads: one caller; an objective may use a thread pool inside, and its results do not depend on
+// how many threads that has.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+
+  virtual int64_t rows() const = 0;
+  virtual int64_t parameter_count() const = 0;
+
+  // Which parameters a regulariser must leave alone: `penalised` is 1 or 0 for each.
+  virtual std::span<const float> penalised() const = 0;
+
+  // Sets gradient[i] = Σ_r ∂loss(w; r)/∂w_i over `rows`, and returns loss and accuracy at w.
+  virtual LossStats Gradient(RowRange rows, std::span<const float> w,
+                             std::span<float> gradient) = 0;
+
+  // Loss and accuracy at w, without the gradient.
+  virtual LossStats Evaluate(RowRange rows, std::span<const float> w) = 0;
+
+  // w -= step · Σ_r ∂loss(w; r)/∂w, in place. A sparse model touches only the non-zeros of the
+  // rows.
+  virtual LossStats Descend(RowRange rows, float step, std::span<float> w) = 0;
+};
+
+}  // namespace lambdaml::model

@@ -1,0 +1,105 @@
+// Key-value storage behind one interface: a folder, S3, Memcached, Redis, DynamoDB, or memory.
+//
+// Keys are '/'-separated paths of [A-Za-z0-9._-] components, at most 200 bytes, relative to what
+// the store's URL names. Values are bytes. A value is seen whole or not at all; a reader that
+// starts after a write has returned sees that write or a later one.
+//
+// Every call takes a deadline, and throws Error: kDeadlineExceeded once it is past (the message
+// names the operation and the key), kResourceExhausted (full, or a value above the limit),
+// kUnavailable, kPermissionDenied. A missing key is a value, never an error. Threads: any, at once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/base/clock.h"
+
+namespace lambdaml::store {
+
+// What a store can do, as data.
+struct Capabilities {
+  std::string_view service;           // "file", "memory", "s3", …
+  uint64_t value_size_max_bytes = 0;  // larger values are refused: callers cut them into segments
+  bool can_put_if_absent = false;
+  bool can_compare_and_swap = false;
+  bool can_list = false;
+  bool has_native_wait = false;  // Wait blocks in the service instead of polling
+};
+
+struct KeyValue {
+  std::string key;
+  base::ByteSpan value;
+};
+
+// A value with the token that CompareAndSwap wants back.
+struct VersionedValue {
+  base::Blob value;
+  std::string version;
+};
+
+// What a store has asked of its service since it was opened: requests are billed and limited.
+struct Counters {
+  uint64_t get_requests = 0;  // reads, found or not, those of a polling Wait among them
+  uint64_t put_requests = 0;  // writes, conditional ones that lost among them
+  uint64_t delete_requests = 0;
+  uint64_t list_requests = 0;
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  base::Duration waiting = {};  // time blocked in Wait and WaitAll
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  virtual const Capabilities& capabilities() const = 0;
+  // The URL the store was opened with, without secrets, for messages.
+  virtual const std::string& url() const = 0;
+  virtual Counters counters() const = 0;
+
+  // The value, or nothing if the key is missing. One read request.
+  virtual std::optional<base::Blob> Get(const std::string& key, const base::Deadline& deadline) = 0;
+
+  // Writes or replaces. One write request.
+  virtual void Put(const std::string& key, base::ByteSpan value,
+                   const base::Deadline& deadline) = 0;
+
+  // Writes only if the key is missing; of several racing writers exactly one gets true.
+  virtual bool PutIfAbsent(const std::string& key, base::ByteSpan value,
+                           const base::Deadline& deadline) = 0;
+
+  // As Get, with the version for CompareAndSwap.
+  virtual std::optional<VersionedValue> GetVersioned(const std::string& key,
+                                                     const base::Deadline& deadline) = 0;
+
+  // Replaces the value only if its version is still `version`; false if somebody else was faster or
+  // the key is gone. Two states with equal bytes may have equal versions.
+  virtual bool CompareAndSwap(const std::string& key, const std::string& version,
+                              base::ByteSpan value, const base::Deadline& deadline) = 0;
+
+  // Missing keys are ignored.
+  virtual void Delete(std::span<const std::string> keys, const base::Deadline& deadline) = 0;
+
+  // Keys that start with `prefix`, sorted. For clean-up only: on services it is slow and costly.
+  virtual std::vector<std::string> List(std::string_view prefix,
+                                        const base::Deadline& deadline) = 0;
+
+  // Blocks until the key exists and returns its value; nothing if the deadline passes first.
+  virtual std::optional<base::Blob> Wait(const std::string& key,
+                                         const base::Deadline& deadline) = 0;
+
+  // Waits for all keys, in parallel where the service gains by it; result i belongs to keys[i] and
+  // is nothing if the deadline passed before that key existed.
+  virtual std::vector<std::optional<base::Blob>> WaitAll(std::span<const std::string> keys,
+                                                         const base::Deadline& deadline);
+
+  // Puts all, in parallel where the service gains by it. Not atomic as a whole.
+  virtual void PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline);
+};
+
+}  // namespace lambdaml::store
