@@ -1,0 +1,108 @@
+// The description of a job: what the user asks for, and, with the worker's own keys filled in, the
+// payload a worker function is started with. One JSON object; its keys are LambdaML's, so payloads
+// made by LambdaML's triggers are jobs too. job_options.h has the table of all keys.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/json.h"
+
+namespace lambdaml::wire {
+
+enum class ModelKind { kLr, kSvm, kSparseLr, kSparseSvm };
+enum class DatasetType { kAuto, kDenseLibsvm, kSparseLibsvm };
+enum class Optim { kGradAvg, kModelAvg, kAdmm };
+enum class SyncMode { kReduce, kReduceScatter, kAsync };
+enum class Regularizer { kNone, kL1, kL2 };
+enum class LrSchedule { kConstant, kStep, kInverseSqrt, kCosine };
+enum class LocalSolver { kSgd, kExact };
+enum class PlatformKind { kLocal };
+
+// Unset optionals stand for defaults that depend on other keys or on the data; the trigger's
+// ResolveJob (train/job_defaults.h) settles those that do not need the data.
+struct Job {
+  // Data.
+  std::string data;
+  std::string test;
+  DatasetType dataset_type = DatasetType::kAuto;
+  int64_t index_base = 1;
+  std::optional<int64_t> n_features;
+  std::optional<int64_t> n_classes;
+  double valid_ratio = 0;
+
+  // Model.
+  ModelKind model = ModelKind::kLr;
+  bool bias = true;
+  std::string init_model;
+  std::string output;
+
+  // Algorithm.
+  std::optional<Optim> optim;
+  SyncMode sync_mode = SyncMode::kReduce;
+  std::optional<double> lr;
+  LrSchedule lr_schedule = LrSchedule::kConstant;
+  double momentum = 0;
+  std::optional<int64_t> batch_size;
+  std::optional<int64_t> n_epochs;
+  std::optional<Regularizer> regularizer;
+  double lambda = 0;
+  int64_t n_admm_epochs = 100;
+  std::optional<double> rho;
+  LocalSolver local_solver = LocalSolver::kExact;
+  double tolerance = 1e-3;
+  int64_t patience = 0;
+  int64_t seed = 0;
+
+  // Functions and channel.
+  int64_t n_workers = 4;
+  std::string channel;
+  PlatformKind platform = PlatformKind::kLocal;
+  std::string function_name = "lambdaml";
+  int64_t memory_mb = 1769;
+  double timeout_s = 900;
+  double round_timeout_s = 60;
+  std::string prices;
+  std::string log;
+
+  // LambdaML's spellings of the places above; ApplyLambdamlKeys turns them into those.
+  std::string dataset;
+  std::string data_bucket;
+  std::string file;
+  std::string train_file;
+  std::string test_file;
+  std::string tmp_bucket;
+  std::string merged_bucket;
+  std::string cp_bucket;
+  std::string host;
+  std::optional<int64_t> port;
+  std::string tmp_table_name;
+  std::string merged_table_name;
+  std::string key_col;
+  int64_t start_epoch = 0;
+  std::optional<int64_t> run_epochs;
+
+  // One worker's share, set by the trigger.
+  std::string job_id;
+  int64_t worker_index = 0;
+  std::string model_url;  // where rank 0 leaves the finished model
+};
+
+// The payload for one worker: a JSON object of all keys that differ from their defaults.
+base::Json JobToJson(const Job& job);
+
+// The inverse, strict: unknown keys, wrong types and values out of range are refused.
+// `origin` names the text in errors. Errors: kInvalidArgument.
+Job JobFromJson(const base::Json& json, std::string_view origin);
+
+// Fills data, test and channel from LambdaML's keys where the job does not name them itself:
+//   data_bucket/{dataset|train_file}, tmp_bucket (S3), host:port (Memcached), *_table_name
+//   (DynamoDB).
+// A bucket that is a URL or a path stands for itself; a bare name is an S3 bucket. A LambdaML
+// payload (it has data_bucket) that gives lambda for ADMM means the L1 penalty. Errors:
+// kInvalidArgument for keys that ask for what this program cannot do.
+void ApplyLambdamlKeys(Job& job);
+
+}  // namespace lambdaml::wire
