@@ -52,6 +52,12 @@ class Objective {
   // Loss and accuracy at w, without the gradient.
   virtual LossStats Evaluate(RowRange rows, std::span<const float> w) = 0;
 
+  // Σ_r L_r over `rows`, where L_r bounds the curvature of row r's loss along any direction: ‖x_r‖²/4
+  // for the logistic loss (bias counted as a feature of 1), ‖x_r‖²/2 for softmax. The hinge loss has
+  // no such bound; ‖x_r‖² stands in as its natural scale. Learning rates and penalties that nobody
+  // gave are derived from it.
+  virtual double CurvatureBound(RowRange rows) = 0;
+
   // w -= step · Σ_r ∂loss(w; r)/∂w, in place. A sparse model touches only the non-zeros of the
   // rows.
   virtual LossStats Descend(RowRange rows, float step, std::span<float> w) = 0;
