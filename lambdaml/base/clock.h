@@ -22,7 +22,7 @@ const Clock& SystemClock();
 // A moment on a clock after which a wait must end.
 class Deadline {
  public:
-  // The moment `duration` from now.
+  // The moment `duration` from now; one that lies in the past is expired, by at most a day.
   static Deadline After(Duration duration, const Clock& clock = SystemClock());
 
   // The moment given as milliseconds since the Unix epoch on the machine's wall clock (the Runtime
@@ -50,9 +50,8 @@ class Deadline {
 
 // Seconds as a double, for reports.
 inline double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-inline Duration FromSeconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
+// The inverse, for seconds from outside: what does not fit becomes the nearest Duration, NaN zero.
+Duration FromSeconds(double seconds);
 
 // Adds the time between its construction and its destruction to *total.
 class ScopedTimer {

@@ -1,6 +1,8 @@
 #include "lambdaml/base/file.h"
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -14,9 +16,26 @@
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::base {
+namespace {
+
+// Creates "<path>.<process>-<n>.tmp" with the permissions that the umask gives a new file (mkstemp
+// would give 0600, and the umask cannot be read without changing it for all threads).
+std::pair<std::string, int> CreateTemporaryBeside(const std::string& path) {
+  static std::atomic<uint64_t> next_number{0};
+  for (;;) {
+    std::string temporary = fmt::format("{}.{}-{}.tmp", path, ::getpid(), next_number.fetch_add(1));
+    const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0) return {std::move(temporary), descriptor};
+    // A process of the same number that was killed may have left one.
+    if (errno != EEXIST) ThrowErrno("write", path, errno);
+  }
+}
+
+}  // namespace
 
 Blob MapFile(const std::string& path, bool populate) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: opening a named pipe without a writer would wait for ever.
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) ThrowErrno("open", path, errno);
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) ThrowErrno("stat", path, errno);
@@ -46,14 +65,10 @@ void WriteAll(int descriptor, ByteSpan bytes, const std::string& path) {
 }
 
 void WriteFileAtomic(const std::string& path, ByteSpan bytes) {
-  std::string temporary = path + ".XXXXXX";
-  FileDescriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) ThrowErrno("write", path, errno);
+  const auto [temporary, descriptor] = CreateTemporaryBeside(path);
+  FileDescriptor file(descriptor);
   try {
     WriteAll(file.get(), bytes, path);
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
-    if (::fchmod(file.get(), 0666 & ~mask) != 0) ThrowErrno("write", path, errno);
     // Some file systems report a full disk only here.
     if (::close(file.Release()) != 0) ThrowErrno("write", path, errno);
     if (::rename(temporary.c_str(), path.c_str()) != 0) ThrowErrno("write", path, errno);

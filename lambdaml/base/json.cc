@@ -1,8 +1,12 @@
 #include "lambdaml/base/json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <fmt/format.h>
+#include <iterator>
 #include <limits>
+#include <unordered_set>
 
 #include <nlohmann/json.hpp>
 
@@ -13,89 +17,127 @@ namespace {
 
 constexpr size_t kDepthMax = 64;
 
+// Characters of a text for nlohmann's reader, telling how far it has read: its events carry no
+// position.
+class Reader {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  Reader(const char* at, const char** reached) : at_(at), reached_(reached) {}
+
+  reference operator*() const { return *at_; }
+  Reader& operator++() {
+    *reached_ = ++at_;
+    return *this;
+  }
+  bool operator==(const Reader& other) const { return at_ == other.at_; }
+  bool operator!=(const Reader& other) const { return at_ != other.at_; }
+
+ private:
+  const char* at_;
+  const char** reached_;
+};
+
 // Builds a Json from nlohmann's event stream; only events show duplicate keys.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(std::string_view text, std::string_view origin) : text_(text), origin_(origin) {}
+  Builder(std::string_view text, std::string_view origin)
+      : text_(text), origin_(origin), reached_(text.data()) {}
 
-  Json TakeRoot() { return std::move(root_); }
+  Json Build() {
+    const char* end = text_.data() + text_.size();
+    nlohmann::json::sax_parse(Reader(text_.data(), &reached_), Reader(end, &reached_), this);
+    return std::move(root_);
+  }
 
   bool null() override { return Add(Json()); }
   bool boolean(bool value) override { return Add(Json(value)); }
   bool number_integer(number_integer_t value) override { return Add(Json(value)); }
   bool number_unsigned(number_unsigned_t value) override { return Add(Json(value)); }
-  bool number_float(number_float_t value, const string_t& digits) override {
-    if (!std::isfinite(value)) Fail(0, fmt::format("number {} is out of range", digits));
-    return Add(Json(value));
-  }
+  bool number_float(number_float_t value, const string_t&) override { return Add(Json(value)); }
   bool string(string_t& value) override { return Add(Json(std::move(value))); }
   bool binary(binary_t&) override { return false; }
-  bool start_object(size_t) override { return Open(Json::EmptyObject()); }
-  bool start_array(size_t) override { return Open(Json::EmptyArray()); }
-  bool end_object() override { return Close(); }
-  bool end_array() override { return Close(); }
+  bool start_object(size_t) override { return Open(false); }
+  bool start_array(size_t) override { return Open(true); }
+  bool end_object() override {
+    Json value(std::move(open_.back().members));
+    open_.pop_back();
+    return Add(std::move(value));
+  }
+  bool end_array() override {
+    Json value(std::move(open_.back().elements));
+    open_.pop_back();
+    return Add(std::move(value));
+  }
   bool key(string_t& key) override {
-    if (open_.back().value.Find(key) != nullptr) Fail(0, fmt::format("key \"{}\" twice", key));
-    open_.back().key = std::move(key);
+    if (!open_.back().keys.insert(key).second) Fail(fmt::format("key \"{}\" twice", key));
+    open_.back().members.emplace_back(std::move(key), Json());
     return true;
   }
-  bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception& error) override {
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
     // An overflowing number is a JSON number all the same; the library calls it out of range.
-    Fail(position, error.id == 406 ? "number is out of range" : "not valid JSON");
-    return false;
+    Fail(error.id == 406 ? "number is out of range" : "not valid JSON");
   }
 
  private:
-  struct Open_ {
-    Json value;
-    std::string key;  // of the member being read
+  // An array or object whose end has not been read.
+  struct Container {
+    bool is_array = false;
+    Json::Array elements;
+    Json::Object members;  // the last one's value is being read
+    std::unordered_set<std::string> keys;
   };
 
-  [[noreturn]] void Fail(size_t position, std::string_view what) const {
-    if (position == 0) throw Error(ErrorCode::kInvalidData, fmt::format("{}: {}", origin_, what));
-    size_t line = 1;
-    size_t column = 0;
-    for (size_t i = 0; i < position && i < text_.size(); ++i) {
-      ++column;
-      if (text_[i] == '\n' && i + 1 < position) {
-        ++line;
-        column = 0;
-      }
-    }
-    throw Error(ErrorCode::kInvalidData, fmt::format("{}:{}:{}: {}", origin_, line, column, what));
+  // Names the place of the last character read.
+  [[noreturn]] void Fail(std::string_view what) const {
+    const auto length = static_cast<size_t>(reached_ - text_.data());
+    const std::string_view before = text_.substr(0, length == 0 ? 0 : length - 1);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    throw Error(ErrorCode::kInvalidData,
+                fmt::format("{}:{}:{}: {}", origin_, line, before.size() - line_start + 1, what));
   }
 
   bool Add(Json value) {
     if (open_.empty()) {
       root_ = std::move(value);
-    } else if (open_.back().value.is_array()) {
-      open_.back().value.Append(std::move(value));
+    } else if (open_.back().is_array) {
+      open_.back().elements.push_back(std::move(value));
     } else {
-      open_.back().value.Set(open_.back().key, std::move(value));
+      open_.back().members.back().second = std::move(value);
     }
     return true;
   }
-  bool Open(Json value) {
-    if (open_.size() == kDepthMax) Fail(0, fmt::format("nested more than {} deep", kDepthMax));
-    open_.push_back({std::move(value), {}});
+  bool Open(bool is_array) {
+    if (open_.size() == kDepthMax) Fail(fmt::format("nested more than {} deep", kDepthMax));
+    open_.emplace_back().is_array = is_array;
     return true;
-  }
-  bool Close() {
-    Json value = std::move(open_.back().value);
-    open_.pop_back();
-    return Add(std::move(value));
   }
 
   std::string_view text_;
   std::string_view origin_;
+  const char* reached_;
   Json root_;
-  std::vector<Open_> open_;
+  std::vector<Container> open_;
 };
 
 void DumpString(const std::string& text, std::string& out) {
   // Text from outside (file names, server answers) may not be UTF-8: replace what is not.
   out += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void DumpDouble(double value, std::string& out) {
+  if (!std::isfinite(value)) {
+    out += "null";
+  } else if (value == 0 && std::signbit(value)) {
+    out += "-0.0";  // "-0" would read back as the integer 0
+  } else {
+    fmt::format_to(std::back_inserter(out), "{}", value);
+  }
 }
 
 void DumpTo(const Json& json, int indent, std::string& out) {
@@ -110,7 +152,7 @@ void DumpTo(const Json& json, int indent, std::string& out) {
   } else if (json.is_integer()) {
     out += std::to_string(json.AsInteger());
   } else if (json.is_number()) {
-    out += std::isfinite(json.AsNumber()) ? fmt::format("{}", json.AsNumber()) : "null";
+    DumpDouble(json.AsNumber(), out);
   } else if (json.is_string()) {
     DumpString(json.AsString(), out);
   } else if (json.is_array()) {
@@ -155,9 +197,7 @@ Json::Json(uint64_t value) {
 }
 
 Json Json::Parse(std::string_view text, std::string_view origin) {
-  Builder builder(text, origin);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-  return builder.TakeRoot();
+  return Builder(text, origin).Build();
 }
 
 bool Json::AsBool() const {

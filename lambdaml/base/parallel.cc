@@ -2,17 +2,31 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
+#include <fmt/format.h>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "lambdaml/base/check.h"
+#include "lambdaml/base/error.h"
 
 namespace lambdaml::base {
 
 struct ThreadPool::State {
   explicit State(int count) : thread_count(count) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    work_ready.notify_all();
+    for (std::thread& thread : threads) thread.join();
+  }
 
   // Takes blocks until none are left. Called without the lock.
   void TakeBlocks() {
@@ -24,6 +38,7 @@ struct ThreadPool::State {
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
+        next_block.store(block_count, std::memory_order_relaxed);
       }
     }
   }
@@ -62,19 +77,18 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int thread_count) : state_(std::make_unique<State>(thread_count)) {
   LAMBDAML_CHECK(thread_count >= 1);
-  for (int i = 1; i < thread_count; ++i) {
-    state_->threads.emplace_back([state = state_.get()] { state->ThreadMain(); });
+  try {
+    for (int i = 1; i < thread_count; ++i) {
+      state_->threads.emplace_back([state = state_.get()] { state->ThreadMain(); });
+    }
+  } catch (const std::system_error& error) {
+    throw Error(ErrorCode::kResourceExhausted,
+                fmt::format("start thread {} of {}: {}", state_->threads.size() + 2, thread_count,
+                            error.code().message()));
   }
 }
 
-ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->stopping = true;
-  }
-  state_->work_ready.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::thread_count() const { return state_->thread_count; }
 

@@ -15,6 +15,7 @@ namespace lambdaml::base {
 class ThreadPool {
  public:
   // The caller takes part in the work, so thread_count = 1 starts no thread at all.
+  // Errors: kResourceExhausted when the system has no more threads.
   explicit ThreadPool(int thread_count);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -23,7 +24,8 @@ class ThreadPool {
   int thread_count() const;
 
   // Calls work(block) once for each block in [0, block_count), in any order and on any thread, and
-  // returns when all are done. If calls throw, rethrows one of the exceptions after all have ended.
+  // returns when all are done. After a call has thrown, no further block is begun, and one of the
+  // exceptions is rethrown when those under way have ended.
   void ForEachBlock(size_t block_count, const std::function<void(size_t)>& work);
 
  private:

@@ -39,7 +39,10 @@ std::string FormatDollars(double dollars) {
   if (dollars == 0) return "$0";
   if (dollars >= 1) return fmt::format("${:.2f}", dollars);
   const int decimals = std::clamp(3 - static_cast<int>(std::floor(std::log10(dollars))), 2, 12);
-  return fmt::format("${:.{}f}", dollars, decimals);
+  std::string text = fmt::format("${:.{}f}", dollars, decimals);
+  const size_t cents_end = text.find('.') + 3;
+  while (text.size() > cents_end && text.back() == '0') text.pop_back();
+  return text;
 }
 
 }  // namespace lambdaml::base

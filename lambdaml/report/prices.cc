@@ -1,0 +1,110 @@
+#include "lambdaml/report/prices.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/report/embedded_prices.h"
+
+namespace lambdaml::report {
+namespace {
+
+using base::Json;
+
+// One JSON object of the price file, whose every member must be asked for.
+class Section {
+ public:
+  Section(const Json& json, std::string_view origin, std::string path)
+      : json_(json), origin_(origin), path_(std::move(path)) {
+    if (!json.is_object()) Fail(path_, "is not an object");
+  }
+
+  const Json& Member(std::string_view key) {
+    asked_.emplace_back(key);
+    const Json* value = json_.Find(key);
+    if (value == nullptr) Fail(PathOf(key), "is missing");
+    return *value;
+  }
+  std::string Text(std::string_view key) {
+    const Json& value = Member(key);
+    if (!value.is_string()) Fail(PathOf(key), "is not a string");
+    return value.AsString();
+  }
+  double Price(std::string_view key) {
+    const Json& value = Member(key);
+    if (!value.is_number() || !std::isfinite(value.AsNumber()) || value.AsNumber() < 0) {
+      Fail(PathOf(key), "is not a price: a number of dollars, 0 or more");
+    }
+    return value.AsNumber();
+  }
+  double PriceOrFree(std::string_view key) {
+    asked_.emplace_back(key);
+    return json_.Find(key) == nullptr ? 0 : Price(key);
+  }
+  void RefuseOthers() const {
+    for (const auto& [key, value] : json_.AsObject()) {
+      if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
+        Fail(PathOf(key), "is not a key of a price file");
+      }
+    }
+  }
+  std::string PathOf(std::string_view key) const {
+    return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
+  }
+
+ private:
+  [[noreturn]] void Fail(std::string_view path, std::string_view what) const {
+    throw base::Error(base::ErrorCode::kInvalidData,
+                      fmt::format("{}: {} {}", origin_, path.empty() ? "the text" : path, what));
+  }
+
+  const Json& json_;
+  std::string_view origin_;
+  std::string path_;
+  std::vector<std::string> asked_;
+};
+
+ServicePrices ReadService(Section section) {
+  ServicePrices prices;
+  prices.dollars_per_million_puts = section.PriceOrFree("dollars_per_million_puts");
+  prices.dollars_per_million_gets = section.PriceOrFree("dollars_per_million_gets");
+  prices.dollars_per_million_lists = section.PriceOrFree("dollars_per_million_lists");
+  prices.dollars_per_million_deletes = section.PriceOrFree("dollars_per_million_deletes");
+  prices.dollars_per_gb_read = section.PriceOrFree("dollars_per_gb_read");
+  prices.dollars_per_gb_written = section.PriceOrFree("dollars_per_gb_written");
+  section.RefuseOthers();
+  return prices;
+}
+
+}  // namespace
+
+Prices Prices::Parse(std::string_view text, std::string_view origin) {
+  const Json json = Json::Parse(text, origin);
+  Section top(json, origin, "");
+  Prices prices;
+  prices.as_of = top.Text("as_of");
+  prices.region = top.Text("region");
+  top.Member("sources");  // for people
+
+  Section lambda(top.Member("lambda"), origin, "lambda");
+  prices.lambda.x86_64_dollars_per_gb_second = lambda.Price("x86_64_dollars_per_gb_second");
+  prices.lambda.arm64_dollars_per_gb_second = lambda.Price("arm64_dollars_per_gb_second");
+  prices.lambda.dollars_per_million_requests = lambda.Price("dollars_per_million_requests");
+  lambda.RefuseOthers();
+
+  const Json& services_json = top.Member("services");
+  const Section services(services_json, origin, "services");
+  for (const auto& [name, service] : services_json.AsObject()) {
+    prices.services.emplace(name, ReadService(Section(service, origin, services.PathOf(name))));
+  }
+  top.RefuseOthers();
+  return prices;
+}
+
+Prices Prices::Embedded() { return Parse(EmbeddedPricesText(), "config/prices.json"); }
+
+}  // namespace lambdaml::report

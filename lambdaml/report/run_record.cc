@@ -1,0 +1,220 @@
+#include "lambdaml/report/run_record.h"
+
+#include <fmt/format.h>
+#include <limits>
+#include <string_view>
+
+namespace lambdaml::report {
+namespace {
+
+using base::Json;
+
+void SetIfMeasured(Json& json, std::string_view key, const std::optional<double>& value) {
+  if (value) json.Set(key, *value);
+}
+
+void SetExtra(Json& json, const NamedNumbers& extra) {
+  if (extra.empty()) return;
+  Json numbers = Json::EmptyObject();
+  for (const auto& [name, value] : extra) numbers.Set(name, value);
+  json.Set("extra", std::move(numbers));
+}
+
+// JSON has no infinities: null stands for what is not a finite number.
+double NumberOrNan(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.AsNumber();
+}
+
+std::optional<double> MeasuredNumber(const Json& json, std::string_view key) {
+  const Json* value = json.Find(key);
+  if (value == nullptr) return std::nullopt;
+  return NumberOrNan(*value);
+}
+
+NamedNumbers ReadExtra(const Json& json) {
+  NamedNumbers extra;
+  if (const Json* numbers = json.Find("extra")) {
+    for (const auto& [name, value] : numbers->AsObject()) {
+      extra.emplace_back(name, NumberOrNan(value));
+    }
+  }
+  return extra;
+}
+
+void CheckEvent(const Json& json, std::string_view event) {
+  if (json.At("event").AsString() == event) return;
+  throw base::Error(base::ErrorCode::kInvalidData,
+                    fmt::format("run record: event \"{}\" where \"{}\" is wanted",
+                                json.At("event").AsString(), event));
+}
+
+uint64_t Count(const Json& json, std::string_view key) {
+  const int64_t value = json.At(key).AsInteger();
+  if (value >= 0) return static_cast<uint64_t>(value);
+  throw base::Error(base::ErrorCode::kInvalidData,
+                    fmt::format("run record: \"{}\" is {}, not a count", key, value));
+}
+
+Json ServiceToJson(const ServiceUse& use) {
+  Json json = Json::EmptyObject();
+  json.Set("service", use.service);
+  json.Set("get_requests", use.get_requests);
+  json.Set("put_requests", use.put_requests);
+  json.Set("list_requests", use.list_requests);
+  json.Set("delete_requests", use.delete_requests);
+  json.Set("bytes_read", use.bytes_read);
+  json.Set("bytes_written", use.bytes_written);
+  return json;
+}
+
+ServiceUse ServiceFromJson(const Json& json) {
+  return {.service = json.At("service").AsString(),
+          .get_requests = Count(json, "get_requests"),
+          .put_requests = Count(json, "put_requests"),
+          .list_requests = Count(json, "list_requests"),
+          .delete_requests = Count(json, "delete_requests"),
+          .bytes_read = Count(json, "bytes_read"),
+          .bytes_written = Count(json, "bytes_written")};
+}
+
+Json TimeToJson(const TimeParts& time) {
+  Json json = Json::EmptyObject();
+  json.Set("startup", time.startup_seconds);
+  json.Set("load", time.load_seconds);
+  json.Set("compute", time.compute_seconds);
+  json.Set("synchronise", time.synchronise_seconds);
+  return json;
+}
+
+TimeParts TimeFromJson(const Json& json) {
+  return {.startup_seconds = json.At("startup").AsNumber(),
+          .load_seconds = json.At("load").AsNumber(),
+          .compute_seconds = json.At("compute").AsNumber(),
+          .synchronise_seconds = json.At("synchronise").AsNumber()};
+}
+
+Json CostToJson(const std::vector<CostItem>& cost) {
+  Json json = Json::EmptyArray();
+  for (const CostItem& item : cost) {
+    Json line = Json::EmptyObject();
+    line.Set("service", item.service);
+    line.Set("dollars", item.dollars);
+    json.Append(std::move(line));
+  }
+  return json;
+}
+
+}  // namespace
+
+Json ToJson(const EpochRecord& record) {
+  Json json = Json::EmptyObject();
+  json.Set("event", "epoch");
+  json.Set("epoch", record.epoch);
+  json.Set("loss", record.loss);
+  SetIfMeasured(json, "accuracy", record.accuracy);
+  SetIfMeasured(json, "valid_loss", record.valid_loss);
+  SetIfMeasured(json, "valid_accuracy", record.valid_accuracy);
+  json.Set("seconds", record.seconds);
+  json.Set("sync_share", record.sync_share);
+  SetExtra(json, record.extra);
+  return json;
+}
+
+Json ToJson(const RunSummary& summary) {
+  Json json = Json::EmptyObject();
+  json.Set("event", "summary");
+  json.Set("model", summary.model);
+  json.Set("optim", summary.optim);
+  json.Set("sync_mode", summary.sync_mode);
+  json.Set("platform", summary.platform);
+  json.Set("channel", summary.channel);
+  json.Set("n_workers", summary.worker_count);
+  json.Set("rows", summary.rows);
+  json.Set("n_features", summary.n_features);
+  json.Set("epochs", summary.epochs);
+  json.Set("stopped_by", summary.stopped_by);
+  json.Set("loss", summary.loss);
+  SetIfMeasured(json, "accuracy", summary.accuracy);
+  SetIfMeasured(json, "valid_loss", summary.valid_loss);
+  SetIfMeasured(json, "valid_accuracy", summary.valid_accuracy);
+  SetIfMeasured(json, "test_loss", summary.test_loss);
+  SetIfMeasured(json, "test_accuracy", summary.test_accuracy);
+  SetExtra(json, summary.extra);
+  json.Set("wall_seconds", summary.wall_seconds);
+  json.Set("seconds", TimeToJson(summary.time));
+  json.Set("invocations", summary.invocations);
+  json.Set("memory_mb", summary.memory_mb);
+  json.Set("billed_ms", summary.billed_ms);
+  json.Set("gb_seconds", summary.gb_seconds);
+  Json services = Json::EmptyArray();
+  for (const ServiceUse& use : summary.services) services.Append(ServiceToJson(use));
+  json.Set("services", std::move(services));
+  json.Set("dollars", TotalDollars(summary.cost));
+  json.Set("cost", CostToJson(summary.cost));
+  json.Set("prices_as_of", summary.prices_as_of);
+  json.Set("prices_region", summary.prices_region);
+  json.Set("model_path", summary.model_path);
+  return json;
+}
+
+Json ToJson(const base::Error& error) {
+  Json json = Json::EmptyObject();
+  json.Set("event", "error");
+  json.Set("code", base::ErrorCodeName(error.code()));
+  json.Set("message", error.message());
+  return json;
+}
+
+EpochRecord EpochFromJson(const Json& json) {
+  CheckEvent(json, "epoch");
+  EpochRecord record;
+  record.epoch = json.At("epoch").AsInteger();
+  record.loss = NumberOrNan(json.At("loss"));
+  record.accuracy = MeasuredNumber(json, "accuracy");
+  record.valid_loss = MeasuredNumber(json, "valid_loss");
+  record.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
+  record.seconds = json.At("seconds").AsNumber();
+  record.sync_share = json.At("sync_share").AsNumber();
+  record.extra = ReadExtra(json);
+  return record;
+}
+
+RunSummary SummaryFromJson(const Json& json) {
+  CheckEvent(json, "summary");
+  RunSummary summary;
+  summary.model = json.At("model").AsString();
+  summary.optim = json.At("optim").AsString();
+  summary.sync_mode = json.At("sync_mode").AsString();
+  summary.platform = json.At("platform").AsString();
+  summary.channel = json.At("channel").AsString();
+  summary.worker_count = json.At("n_workers").AsInteger();
+  summary.rows = json.At("rows").AsInteger();
+  summary.n_features = json.At("n_features").AsInteger();
+  summary.epochs = json.At("epochs").AsInteger();
+  summary.stopped_by = json.At("stopped_by").AsString();
+  summary.loss = NumberOrNan(json.At("loss"));
+  summary.accuracy = MeasuredNumber(json, "accuracy");
+  summary.valid_loss = MeasuredNumber(json, "valid_loss");
+  summary.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
+  summary.test_loss = MeasuredNumber(json, "test_loss");
+  summary.test_accuracy = MeasuredNumber(json, "test_accuracy");
+  summary.extra = ReadExtra(json);
+  summary.wall_seconds = json.At("wall_seconds").AsNumber();
+  summary.time = TimeFromJson(json.At("seconds"));
+  summary.invocations = json.At("invocations").AsInteger();
+  summary.memory_mb = json.At("memory_mb").AsInteger();
+  summary.billed_ms = json.At("billed_ms").AsInteger();
+  summary.gb_seconds = json.At("gb_seconds").AsNumber();
+  for (const Json& use : json.At("services").AsArray()) {
+    summary.services.push_back(ServiceFromJson(use));
+  }
+  for (const Json& item : json.At("cost").AsArray()) {
+    summary.cost.push_back({item.At("service").AsString(), item.At("dollars").AsNumber()});
+  }
+  summary.prices_as_of = json.At("prices_as_of").AsString();
+  summary.prices_region = json.At("prices_region").AsString();
+  summary.model_path = json.At("model_path").AsString();
+  return summary;
+}
+
+}  // namespace lambdaml::report
