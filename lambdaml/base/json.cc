@@ -50,6 +50,11 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   Json Build() {
     const char* end = text_.data() + text_.size();
+    // The library takes a zero byte for the end of the text; JSON has none anywhere.
+    if (const size_t zero = text_.find('\0'); zero != std::string_view::npos) {
+      reached_ += zero + 1;
+      Fail("not valid JSON");
+    }
     nlohmann::json::sax_parse(Reader(text_.data(), &reached_), Reader(end, &reached_), this);
     return std::move(root_);
   }
