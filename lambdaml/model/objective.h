@@ -33,6 +33,30 @@ struct LossStats {
   }
 };
 
+// Optional: descent at a point w that is kept as
+//
+//   w_i = anchor_i + scale_i · v_i      scale_i: one number for the penalised parameters, one for
+//                                       the others
+//
+// so that an algorithm can shrink all of w (weight decay, a proximal term) by changing one number,
+// where a sparse objective's step touches only the non-zeros of its rows. anchor is fixed for many
+// steps; what an objective needs of it is computed once.
+class ScaledDescent {
+ public:
+  struct Scale {
+    float penalised = 1;
+    float others = 1;
+  };
+
+  virtual ~ScaledDescent() = default;
+
+  // Sets the anchor; empty: all zeros. Costs one pass over the data unless empty.
+  virtual void SetAnchor(std::span<const float> anchor) = 0;
+
+  // w -= step · Σ_r ∂loss(w; r)/∂w over `rows`, by way of v: v_i -= step / scale_i · …
+  virtual LossStats DescendScaled(RowRange rows, float step, Scale scale, std::span<float> v) = 0;
+};
+
 // Threads: one caller; an objective may use a thread pool inside, and its results do not depend on
 // how many threads that has.
 class Objective {
@@ -52,15 +76,19 @@ class Objective {
   // Loss and accuracy at w, without the gradient.
   virtual LossStats Evaluate(RowRange rows, std::span<const float> w) = 0;
 
-  // Σ_r L_r over `rows`, where L_r bounds the curvature of row r's loss along any direction: ‖x_r‖²/4
-  // for the logistic loss (bias counted as a feature of 1), ‖x_r‖²/2 for softmax. The hinge loss has
-  // no such bound; ‖x_r‖² stands in as its natural scale. Learning rates and penalties that nobody
-  // gave are derived from it.
+  // Σ_r L_r over `rows`, where L_r bounds the curvature of row r's loss along any direction:
+  // ‖x_r‖²/4 for the logistic loss (bias counted as a feature of 1), ‖x_r‖²/2 for softmax. The
+  // hinge loss has no such bound; ‖x_r‖² stands in as its natural scale. Learning rates and
+  // penalties that nobody gave are derived from it.
   virtual double CurvatureBound(RowRange rows) = 0;
 
   // w -= step · Σ_r ∂loss(w; r)/∂w, in place. A sparse model touches only the non-zeros of the
   // rows.
   virtual LossStats Descend(RowRange rows, float step, std::span<float> w) = 0;
+
+  // Scaled descent where it saves work, else nullptr (Descend costs as much as the whole vector
+  // anyway). Owned by the objective.
+  virtual ScaledDescent* scaled_descent() { return nullptr; }
 };
 
 }  // namespace lambdaml::model
