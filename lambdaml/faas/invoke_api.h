@@ -1,0 +1,34 @@
+// The Invoke API of the local platform, as AWS Lambda's API reference describes the operation
+// Invoke: POST /2015-03-31/functions/{name}/invocations.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "lambdaml/faas/event_loop.h"
+#include "lambdaml/faas/http_server.h"
+#include "lambdaml/faas/local_function.h"
+
+namespace lambdaml::faas {
+
+using FunctionMap = std::map<std::string, std::unique_ptr<LocalFunction>, std::less<>>;
+
+// Threads: the loop's.
+class InvokeApi {
+ public:
+  // `functions` must outlive the API and may change meanwhile.
+  InvokeApi(EventLoop& loop, const FunctionMap& functions);
+
+  const std::string& endpoint() const { return server_.endpoint(); }
+
+ private:
+  void OnRequest(const HttpRequest& request, HttpServer::Respond respond) const;
+  void Invoke(LocalFunction& function, const HttpRequest& request,
+              HttpServer::Respond respond) const;
+
+  const FunctionMap& functions_;
+  HttpServer server_;
+};
+
+}  // namespace lambdaml::faas
