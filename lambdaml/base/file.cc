@@ -43,10 +43,13 @@ Blob MapFile(const std::string& path, bool populate) {
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("read {}: not a regular file", path));
   }
-  const auto size = static_cast<size_t>(status.st_size);
+  return MapDescriptor(file.get(), static_cast<size_t>(status.st_size), path, populate);
+}
+
+Blob MapDescriptor(int descriptor, size_t size, const std::string& path, bool populate) {
   if (size == 0) return Blob();
   const int flags = MAP_PRIVATE | (populate ? MAP_POPULATE : 0);
-  void* address = ::mmap(nullptr, size, PROT_READ, flags, file.get(), 0);
+  void* address = ::mmap(nullptr, size, PROT_READ, flags, descriptor, 0);
   if (address == MAP_FAILED) ThrowErrno("map", path, errno);
   std::shared_ptr<const void> owner(
       address, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
@@ -76,6 +79,12 @@ void WriteFileAtomic(const std::string& path, ByteSpan bytes) {
     ::unlink(temporary.c_str());
     throw;
   }
+}
+
+FileDescriptor CreateFile(const std::string& path) {
+  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) ThrowErrno("write", path, errno);
+  return file;
 }
 
 bool FileExists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

@@ -13,6 +13,8 @@ namespace lambdaml::base {
 // populate: fault all pages in at once, which is faster when all of them are read.
 // Errors: kNotFound, kPermissionDenied, kInvalidArgument (a directory).
 Blob MapFile(const std::string& path, bool populate = false);
+// As above, of the first `size` bytes of an open file; the descriptor may be closed afterwards.
+Blob MapDescriptor(int descriptor, size_t size, const std::string& path, bool populate = false);
 
 // Writes a file so that readers see the old content or the new, never a part: a temporary file in
 // the same folder, renamed. Errors: kResourceExhausted (disk full), kPermissionDenied, kNotFound
@@ -26,6 +28,11 @@ bool FileExists(const std::string& path);
 
 // Creates a folder and its parents if need be. Errors: kPermissionDenied, …
 void MakeDirectories(const std::string& path);
+
+// Opens a file for writing from its start, creating it if need be. Errors: kPermissionDenied,
+// kNotFound (no such folder), kInvalidArgument (a directory).
+class FileDescriptor;
+FileDescriptor CreateFile(const std::string& path);
 
 // Deletes a folder with all that is in it; no error if it does not exist.
 void RemoveTree(const std::string& path);

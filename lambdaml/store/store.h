@@ -89,6 +89,9 @@ class Store {
   virtual std::vector<std::string> List(std::string_view prefix,
                                         const base::Deadline& deadline) = 0;
 
+  // Deletes every key that starts with `prefix`, as the end of a job does. Needs can_list.
+  virtual void DeletePrefix(std::string_view prefix, const base::Deadline& deadline);
+
   // Blocks until the key exists and returns its value; nothing if the deadline passes first.
   virtual std::optional<base::Blob> Wait(const std::string& key,
                                          const base::Deadline& deadline) = 0;
@@ -100,6 +103,13 @@ class Store {
 
   // Puts all, in parallel where the service gains by it. Not atomic as a whole.
   virtual void PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline);
+
+ protected:
+  // Errors: kResourceExhausted if the value is above the store's limit.
+  void CheckValueSize(std::string_view key, base::ByteSpan value) const;
+  // Errors: kDeadlineExceeded, naming operation and key, if the deadline is past.
+  void CheckDeadline(std::string_view operation, std::string_view key,
+                     const base::Deadline& deadline) const;
 };
 
 }  // namespace lambdaml::store

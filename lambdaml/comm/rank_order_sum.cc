@@ -1,0 +1,71 @@
+#include "lambdaml/comm/rank_order_sum.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "lambdaml/base/check.h"
+
+namespace lambdaml::comm {
+namespace {
+
+constexpr size_t kBlockSize = 2048;  // elements: 16 KB of float64
+
+void StartAt(const float* terms, size_t count, double* sums) {
+  for (size_t i = 0; i < count; ++i) sums[i] = 0.0 + static_cast<double>(terms[i]);
+}
+
+void Add(const float* terms, size_t count, double* sums) {
+  for (size_t i = 0; i < count; ++i) sums[i] += static_cast<double>(terms[i]);
+}
+
+void Round(const double* sums, size_t count, float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(sums[i]);
+}
+
+// Adds the stored elements below `end` from position `next` on; returns the position after them.
+size_t AddSparse(const wire::VectorView& terms, size_t next, size_t begin, size_t end,
+                 double* sums) {
+  for (; next < terms.indices.size() && terms.indices[next] < end; ++next) {
+    sums[terms.indices[next] - begin] += static_cast<double>(terms.values[next]);
+  }
+  return next;
+}
+
+}  // namespace
+
+void SumInRankOrder(std::span<const wire::VectorView> terms, std::span<double> scalars,
+                    std::span<float> vector) {
+  for (const wire::VectorView& term : terms) {
+    LAMBDAML_CHECK(term.scalars.size() == scalars.size() && term.element_count == vector.size());
+  }
+  for (size_t i = 0; i < scalars.size(); ++i) {
+    double sum = 0.0;
+    for (const wire::VectorView& term : terms) sum += term.scalars[i];
+    scalars[i] = sum;
+  }
+
+  std::array<double, kBlockSize> sums;
+  std::vector<size_t> next(terms.size(), 0);  // position in each sparse term
+  for (size_t begin = 0; begin < vector.size(); begin += kBlockSize) {
+    const size_t end = std::min(begin + kBlockSize, vector.size());
+    const bool starts_dense = !terms.empty() && !terms.front().is_sparse;
+    if (starts_dense) {
+      StartAt(terms.front().values.data() + begin, end - begin, sums.data());
+    } else {
+      std::fill_n(sums.begin(), end - begin, 0.0);
+    }
+    for (size_t rank = starts_dense ? 1 : 0; rank < terms.size(); ++rank) {
+      if (terms[rank].is_sparse) {
+        next[rank] = AddSparse(terms[rank], next[rank], begin, end, sums.data());
+      } else {
+        Add(terms[rank].values.data() + begin, end - begin, sums.data());
+      }
+    }
+    Round(sums.data(), end - begin, vector.data() + begin);
+  }
+}
+
+}  // namespace lambdaml::comm

@@ -1,0 +1,287 @@
+#include "lambdaml/wire/vector_codec.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstring>
+#include <fmt/format.h>
+#include <limits>
+#include <utility>
+
+#include "lambdaml/base/check.h"
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::wire {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "messages are views of memory");
+static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559);
+
+constexpr uint64_t kAlignment = 64;
+constexpr uint64_t kElementCountMax = std::numeric_limits<uint32_t>::max();
+constexpr std::array<char, 4> kMagic = {'L', 'M', 'L', 'V'};
+constexpr uint32_t kVersion = 1;
+
+struct Header {
+  std::array<char, 4> magic = kMagic;
+  uint32_t version = kVersion;
+  uint64_t checksum = 0;
+  uint64_t message_size = 0;
+  uint64_t round = 0;
+  uint32_t rank = 0;
+  uint32_t part = 0;
+  uint8_t kind = 0;
+  uint8_t encoding = 0;
+  uint16_t zero = 0;
+  uint32_t scalar_count = 0;
+  uint64_t element_count = 0;
+  uint64_t stored_count = 0;
+};
+static_assert(sizeof(Header) == kMessageHeaderSizeBytes);
+constexpr size_t kChecksummedFrom = offsetof(Header, message_size);
+
+constexpr uint64_t Aligned(uint64_t offset) {
+  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// Where the arrays of a message stand. Counts are at most 2^33, so nothing overflows.
+struct Layout {
+  uint64_t scalars = kMessageHeaderSizeBytes;
+  uint64_t scalars_end = 0;
+  uint64_t payload = 0;
+  uint64_t indices_end = 0;  // sparse only, else == payload
+  uint64_t values = 0;       // == payload unless sparse
+  uint64_t end = 0;
+
+  Layout(Encoding encoding, uint64_t scalar_count, uint64_t stored_count) {
+    scalars_end = scalars + scalar_count * sizeof(double);
+    payload = Aligned(scalars_end);
+    indices_end = payload;
+    if (encoding == Encoding::kSparse) indices_end += stored_count * sizeof(uint32_t);
+    values = Aligned(indices_end);
+    end = values + stored_count * (encoding == Encoding::kBytes ? 1 : sizeof(float));
+  }
+};
+
+bool IsStored(float value) { return std::bit_cast<uint32_t>(value) != 0; }
+
+// The number of elements to store, or `limit` as soon as it is reached.
+uint64_t CountStored(std::span<const float> vector, uint64_t limit) {
+  constexpr size_t kBlock = 4096;
+  uint64_t count = 0;
+  while (!vector.empty() && count < limit) {
+    const auto block = vector.first(std::min(kBlock, vector.size()));
+    uint32_t block_count = 0;
+    for (const float value : block) block_count += IsStored(value) ? 1U : 0U;
+    count += block_count;
+    vector = vector.subspan(block.size());
+  }
+  return std::min(count, limit);
+}
+
+void WriteSparse(std::span<const float> vector, std::byte* indices, std::byte* values) {
+  for (size_t i = 0; i < vector.size(); ++i) {
+    if (!IsStored(vector[i])) continue;
+    const auto index = static_cast<uint32_t>(i);
+    std::memcpy(indices, &index, sizeof(index));
+    std::memcpy(values, &vector[i], sizeof(float));
+    indices += sizeof(index);
+    values += sizeof(float);
+  }
+}
+
+void CopyBytes(std::byte* to, const void* from, size_t size_bytes) {
+  if (size_bytes > 0) std::memcpy(to, from, size_bytes);  // a null `from` is not allowed, even then
+}
+
+void Zero(std::byte* message, uint64_t begin, uint64_t end) {
+  std::fill(message + begin, message + end, std::byte{0});
+}
+
+// Fills in header, scalars, padding and checksum of a message whose payload stands already.
+base::ByteSpan Finish(std::byte* message, const Layout& layout, Header header, const MessageId& id,
+                      std::span<const double> scalars) {
+  header.message_size = layout.end;
+  header.round = id.round;
+  header.rank = id.rank;
+  header.part = id.part;
+  header.kind = static_cast<uint8_t>(id.kind);
+  header.scalar_count = static_cast<uint32_t>(scalars.size());
+  std::memcpy(message, &header, sizeof(header));
+  CopyBytes(message + layout.scalars, scalars.data(), scalars.size_bytes());
+  Zero(message, layout.scalars_end, layout.payload);
+  Zero(message, layout.indices_end, layout.values);
+
+  const base::ByteSpan bytes(message, layout.end);
+  header.checksum = base::Checksum64(bytes.subspan(kChecksummedFrom));
+  std::memcpy(message, &header, sizeof(header));
+  return bytes;
+}
+
+[[noreturn]] void ThrowCorrupt(std::string_view origin, std::string_view cause) {
+  throw base::Error(base::ErrorCode::kCorrupt, fmt::format("{}: {}", origin, cause));
+}
+
+Header ReadHeader(base::ByteSpan bytes, std::string_view origin) {
+  if (bytes.size() < sizeof(Header)) {
+    ThrowCorrupt(origin, fmt::format("{} bytes are no message, its header alone has {}",
+                                     bytes.size(), sizeof(Header)));
+  }
+  Header header;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (header.magic != kMagic) ThrowCorrupt(origin, "it does not start with \"LMLV\"");
+  if (header.version != kVersion) {
+    ThrowCorrupt(origin, fmt::format("its format has version {}, this program reads {}",
+                                     header.version, kVersion));
+  }
+  return header;
+}
+
+// Checks the fields against each other and against the size of the message.
+Layout CheckHeader(const Header& header, size_t size_bytes, std::string_view origin) {
+  if (header.message_size != size_bytes) {
+    ThrowCorrupt(origin, fmt::format("it has {} bytes where its header says {}", size_bytes,
+                                     header.message_size));
+  }
+  const bool is_kind_known = header.kind >= 1 && header.kind <= 4;
+  const bool is_encoding_known = header.encoding >= 1 && header.encoding <= 3;
+  if (!is_kind_known || !is_encoding_known || header.zero != 0) {
+    ThrowCorrupt(origin, "its header has an unknown kind or encoding");
+  }
+  const auto encoding = static_cast<Encoding>(header.encoding);
+  const bool is_partly_stored = encoding == Encoding::kSparse;
+  const uint64_t element_count_max = encoding == Encoding::kBytes ? size_bytes : kElementCountMax;
+  if (header.element_count > element_count_max || header.stored_count > header.element_count ||
+      (!is_partly_stored && header.stored_count != header.element_count) ||
+      (encoding == Encoding::kBytes && header.scalar_count != 0)) {
+    ThrowCorrupt(origin, "its header's counts contradict each other");
+  }
+  const Layout layout(encoding, header.scalar_count, header.stored_count);
+  if (layout.end != size_bytes) {
+    ThrowCorrupt(origin,
+                 fmt::format("its counts ask for {} bytes, it has {}", layout.end, size_bytes));
+  }
+  return layout;
+}
+
+void CheckPadding(base::ByteSpan bytes, uint64_t begin, uint64_t end, std::string_view origin) {
+  const auto padding = bytes.subspan(begin, end - begin);
+  if (!std::ranges::all_of(padding, [](std::byte byte) { return byte == std::byte{0}; })) {
+    ThrowCorrupt(origin, "its padding is not zero");
+  }
+}
+
+template <typename T>
+std::span<const T> ViewAs(const std::byte* data, uint64_t count) {
+  return {reinterpret_cast<const T*>(data), static_cast<size_t>(count)};
+}
+
+void CheckIndices(const VectorView& vector, std::string_view origin) {
+  bool is_ascending = true;
+  for (size_t k = 1; k < vector.indices.size(); ++k) {
+    is_ascending &= vector.indices[k - 1] < vector.indices[k];
+  }
+  if (!is_ascending) ThrowCorrupt(origin, "its indices do not ascend");
+  if (!vector.indices.empty() && vector.indices.back() >= vector.element_count) {
+    ThrowCorrupt(origin, fmt::format("index {} exceeds its {} elements", vector.indices.back(),
+                                     vector.element_count));
+  }
+}
+
+}  // namespace
+
+std::byte* MessageEncoder::Reserve(size_t size_bytes) {
+  if (capacity_bytes_ < size_bytes) {
+    buffer_ = std::make_unique_for_overwrite<std::byte[]>(size_bytes);
+    capacity_bytes_ = size_bytes;
+  }
+  return buffer_.get();
+}
+
+base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const double> scalars,
+                                            std::span<const float> vector) {
+  if (vector.size() > kElementCountMax || scalars.size() > kElementCountMax) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      fmt::format("a message holds at most {} elements", kElementCountMax));
+  }
+  const Layout dense(Encoding::kDense, scalars.size(), vector.size());
+  // Sparse needs 8 bytes an element and can only win below half of the elements.
+  const uint64_t stored_count = CountStored(vector, vector.size() / 2 + 1);
+  const Layout sparse(Encoding::kSparse, scalars.size(), stored_count);
+  const bool is_sparse = sparse.end < dense.end;
+  const Layout& layout = is_sparse ? sparse : dense;
+
+  std::byte* message = Reserve(layout.end);
+  if (is_sparse) {
+    WriteSparse(vector, message + layout.payload, message + layout.values);
+  } else {
+    CopyBytes(message + layout.values, vector.data(), vector.size_bytes());
+  }
+  Header header;
+  header.encoding = static_cast<uint8_t>(is_sparse ? Encoding::kSparse : Encoding::kDense);
+  header.element_count = vector.size();
+  header.stored_count = is_sparse ? stored_count : vector.size();
+  return Finish(message, layout, header, id, scalars);
+}
+
+base::ByteSpan MessageEncoder::EncodeBytes(const MessageId& id, base::ByteSpan payload) {
+  const Layout layout(Encoding::kBytes, 0, payload.size());
+  std::byte* message = Reserve(layout.end);
+  CopyBytes(message + layout.payload, payload.data(), payload.size());
+  Header header;
+  header.encoding = static_cast<uint8_t>(Encoding::kBytes);
+  header.element_count = payload.size();
+  header.stored_count = payload.size();
+  return Finish(message, layout, header, id, {});
+}
+
+Message DecodeMessage(base::Blob bytes, std::string_view origin) {
+  if (std::bit_cast<uintptr_t>(bytes.data()) % alignof(double) != 0) {
+    bytes = base::Blob::Copy(bytes.span());
+  }
+  const base::ByteSpan span = bytes.span();
+  const Header header = ReadHeader(span, origin);
+  const Layout layout = CheckHeader(header, span.size(), origin);
+  if (base::Checksum64(span.subspan(kChecksummedFrom)) != header.checksum) {
+    ThrowCorrupt(origin, "its checksum is wrong: it was damaged on the way or in the store");
+  }
+  CheckPadding(span, layout.scalars_end, layout.payload, origin);
+  CheckPadding(span, layout.indices_end, layout.values, origin);
+
+  Message message;
+  message.id = {static_cast<MessageKind>(header.kind), header.round, header.rank, header.part};
+  const auto encoding = static_cast<Encoding>(header.encoding);
+  if (encoding == Encoding::kBytes) {
+    message.payload = span.subspan(layout.payload);
+  } else {
+    VectorView& vector = message.vector;
+    vector.scalars = ViewAs<double>(span.data() + layout.scalars, header.scalar_count);
+    vector.element_count = header.element_count;
+    vector.is_sparse = encoding == Encoding::kSparse;
+    vector.values = ViewAs<float>(span.data() + layout.values, header.stored_count);
+    if (vector.is_sparse) {
+      vector.indices = ViewAs<uint32_t>(span.data() + layout.payload, header.stored_count);
+      CheckIndices(vector, origin);
+    }
+  }
+  message.bytes = std::move(bytes);
+  return message;
+}
+
+uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin) {
+  return ReadHeader(start, origin).message_size;
+}
+
+void ExpandVector(const VectorView& vector, std::span<float> out) {
+  LAMBDAML_CHECK(out.size() == vector.element_count);
+  if (!vector.is_sparse) {
+    std::ranges::copy(vector.values, out.begin());
+    return;
+  }
+  std::ranges::fill(out, 0.0F);
+  for (size_t k = 0; k < vector.indices.size(); ++k) out[vector.indices[k]] = vector.values[k];
+}
+
+}  // namespace lambdaml::wire

@@ -1,0 +1,108 @@
+// The message in which ranks exchange vectors: float64 scalars with a float32 vector, or plain
+// bytes. Encoding and decoding are pure functions on bytes; decoding copies nothing.
+//
+// Format, version 1 (docs/wire-format.md). All numbers are little-endian; `pad` is zero bytes up to
+// the next multiple of 64 from the start of the message, so that every array can be used in place.
+//
+//   message  = header body
+//   header   = magic version checksum message_size round rank part
+//              kind encoding zero scalar_count element_count stored_count           ; 64 bytes
+//   body     = scalars pad payload
+//   scalars  = scalar_count * float64
+//   payload  = dense | sparse | bytes                                               ; by encoding
+//   dense    = element_count * float32
+//   sparse   = stored_count * uint32 pad stored_count * float32      ; indices ascending, values
+//   bytes    = element_count * byte
+//
+//   offset  0  magic          "LMLV"        offset 40  kind           uint8   (MessageKind)
+//           4  version        uint32  1             41  encoding       uint8   (Encoding)
+//           8  checksum       uint64                42  zero           uint16  0
+//          16  message_size   uint64                44  scalar_count   uint32
+//          24  round          uint64                48  element_count  uint64
+//          32  rank           uint32                56  stored_count   uint64  (dense, bytes:
+//          36  part           uint32                                            element_count)
+//
+// checksum is XXH3-64 of all bytes from offset 16 to the end. A vector is stored sparse if that is
+// smaller: the elements whose bits are not all zero, so -0.0 and NaN keep their bits. The choice
+// depends on the elements only. At most 2^32-1 elements.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "lambdaml/base/bytes.h"
+
+namespace lambdaml::wire {
+
+inline constexpr size_t kMessageHeaderSizeBytes = 64;
+
+enum class MessageKind : uint8_t {
+  kContribution = 1,  // a rank's own terms, for the rank that merges them
+  kMerged = 2,        // the sum, for all ranks
+  kGathered = 3,      // a rank's blob, for all ranks
+  kModel = 4,         // a part of the shared model of asynchronous training
+};
+
+enum class Encoding : uint8_t { kDense = 1, kSparse = 2, kBytes = 3 };
+
+// What a message is about, the job aside.
+struct MessageId {
+  MessageKind kind = MessageKind::kContribution;
+  uint64_t round = 0;
+  uint32_t rank = 0;  // the writer
+  uint32_t part = 0;  // the chunk of the vector, or the part of the model
+
+  bool operator==(const MessageId&) const = default;
+};
+
+// Scalars and a vector in either form, owned by somebody else. Dense: `indices` is empty and
+// `values` holds all elements. Sparse: values[k] is the element indices[k], all others are +0.
+struct VectorView {
+  std::span<const double> scalars;
+  uint64_t element_count = 0;
+  bool is_sparse = false;
+  std::span<const uint32_t> indices;
+  std::span<const float> values;
+
+  static VectorView Dense(std::span<const double> scalars, std::span<const float> vector) {
+    return {scalars, vector.size(), false, {}, vector};
+  }
+};
+
+// A decoded message. The views point into `bytes`, which keeps them alive.
+struct Message {
+  MessageId id;
+  VectorView vector;       // empty if the message carries plain bytes
+  base::ByteSpan payload;  // empty if it carries a vector
+  base::Blob bytes;
+};
+
+// Writes messages into a buffer that is kept from one to the next. Threads: one.
+class MessageEncoder {
+ public:
+  // The message; valid until the next call. Errors: kInvalidArgument beyond 2^32-1 elements.
+  base::ByteSpan EncodeVector(const MessageId& id, std::span<const double> scalars,
+                              std::span<const float> vector);
+  base::ByteSpan EncodeBytes(const MessageId& id, base::ByteSpan payload);
+
+ private:
+  std::byte* Reserve(size_t size_bytes);
+
+  std::unique_ptr<std::byte[]> buffer_;
+  size_t capacity_bytes_ = 0;
+};
+
+// Checks everything (sizes, version, checksum, order of indices) before giving out views. `origin`
+// names the message in errors. Errors: kCorrupt, for any bytes that break the grammar.
+Message DecodeMessage(base::Blob bytes, std::string_view origin);
+
+// The size of the whole message whose first bytes are given, at least a header; nothing but magic
+// and version is checked yet. Errors: kCorrupt.
+uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin);
+
+// Sets out[i] to element i of the vector. out.size() == vector.element_count.
+void ExpandVector(const VectorView& vector, std::span<float> out);
+
+}  // namespace lambdaml::wire
