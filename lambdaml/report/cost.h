@@ -21,7 +21,7 @@ struct Invocation {
 
 // What a run asked of one service (the counters of all stores and workers, added up).
 struct ServiceUse {
-  std::string service;  // "file", "s3", …: a key of Prices::services
+  std::string service = {};  // "file", "s3", …: a key of Prices::services
   uint64_t get_requests = 0;
   uint64_t put_requests = 0;
   uint64_t list_requests = 0;
@@ -33,7 +33,7 @@ struct ServiceUse {
 };
 
 struct CostItem {
-  std::string service;  // "lambda" or a channel's service
+  std::string service = {};  // "lambda" or a channel's service
   double dollars = 0;
 
   bool operator==(const CostItem&) const = default;

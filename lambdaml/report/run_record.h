@@ -22,14 +22,14 @@ using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
 // One pass over the training data, as all workers together made it.
 struct EpochRecord {
-  int64_t epoch = 0;               // from 1
-  double loss = 0;                 // training objective, regularisation included
-  std::optional<double> accuracy;  // 0..1
-  std::optional<double> valid_loss;
-  std::optional<double> valid_accuracy;
+  int64_t epoch = 0;                    // from 1
+  double loss = 0;                      // training objective, regularisation included
+  std::optional<double> accuracy = {};  // 0..1
+  std::optional<double> valid_loss = {};
+  std::optional<double> valid_accuracy = {};
   double seconds = 0;
-  double sync_share = 0;  // of the seconds, spent synchronising: 0..1
-  NamedNumbers extra;     // "primal_residual", …
+  double sync_share = 0;    // of the seconds, spent synchronising: 0..1
+  NamedNumbers extra = {};  // "primal_residual", …
 
   bool operator==(const EpochRecord&) const = default;
 };
@@ -57,12 +57,12 @@ struct RunSummary {
   int64_t epochs = 0;
   std::string stopped_by;  // why it ended: "n_epochs", "early_stopping", "convergence", …
   double loss = 0;
-  std::optional<double> accuracy;
-  std::optional<double> valid_loss;
-  std::optional<double> valid_accuracy;
-  std::optional<double> test_loss;
-  std::optional<double> test_accuracy;
-  NamedNumbers extra;
+  std::optional<double> accuracy = {};
+  std::optional<double> valid_loss = {};
+  std::optional<double> valid_accuracy = {};
+  std::optional<double> test_loss = {};
+  std::optional<double> test_accuracy = {};
+  NamedNumbers extra = {};
 
   double wall_seconds = 0;
   TimeParts time;

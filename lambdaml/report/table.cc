@@ -15,8 +15,8 @@ constexpr std::string_view kEraseLine = "\r\x1b[K";
 
 std::string FormatLoss(double loss) {
   const double size = std::abs(loss);
-  const bool readable = loss == 0 || (size >= 1e-3 && size < 1e6);
-  return readable ? fmt::format("{:.6f}", loss) : fmt::format("{:.4e}", loss);
+  const bool readable = loss == 0 || (size >= 1e-3 && size < 1e3);
+  return readable ? fmt::format("{:.6f}", loss) : fmt::format("{:.3e}", loss);
 }
 
 std::string FormatPercent(double share, int decimals) {

@@ -34,7 +34,7 @@ struct Progress {
   int64_t epoch = 0;  // finished ones
   int64_t n_epochs = 0;
   double epoch_share = 0;  // of the running epoch: 0..1
-  std::optional<double> loss;
+  std::optional<double> loss = {};
   double elapsed_seconds = 0;  // of training
 };
 

@@ -1,0 +1,156 @@
+#include "lambdaml/report/table.h"
+
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+#include <string>
+
+namespace lambdaml::report {
+namespace {
+
+TEST(EpochTableTest, ShowsWhatEveryRunMeasures) {
+  const EpochRecord record = {.epoch = 1, .loss = 0.693147, .seconds = 0.0123, .sync_share = 0.344};
+  const EpochTable table(record);
+  EXPECT_EQ(table.Header(), "epoch         loss   seconds   sync");
+  EXPECT_EQ(table.Line(record), "    1     0.693147     0.012   34 %");
+}
+
+TEST(EpochTableTest, AddsAColumnForEachThingMeasured) {
+  const EpochRecord record = {.epoch = 12,
+                              .loss = 0.5,
+                              .accuracy = 0.8481,
+                              .valid_loss = 0.25,
+                              .valid_accuracy = 1,
+                              .seconds = 123.4567,
+                              .sync_share = 1,
+                              .extra = {{"primal_residual", 0.00123456}, {"rho", 2}}};
+  const EpochTable table(record);
+  EXPECT_EQ(table.Header(),
+            "epoch         loss   accuracy   valid loss  valid acc  primal_residual         rho"
+            "   seconds   sync");
+  EXPECT_EQ(table.Line(record),
+            "   12     0.500000    84.81 %     0.250000   100.00 %         0.001235           2"
+            "   123.457  100 %");
+}
+
+TEST(EpochTableTest, ADashStandsForWhatALaterEpochDidNotMeasure) {
+  const EpochTable table({.accuracy = 0.5, .valid_loss = 1, .extra = {{"rho", 1}}});
+  EXPECT_EQ(table.Line({.epoch = 2, .loss = 1}),
+            "    2     1.000000          -            -           -     0.000    0 %");
+}
+
+TEST(EpochTableTest, LossesOfAnySizeStayInTheirColumn) {
+  const EpochTable table({});
+  for (const double loss : {0.0, 1e-9, 0.001, 1.0, 999.9999999, 1000.0, 1e300, -1e300, std::nan(""),
+                            std::numeric_limits<double>::infinity()}) {
+    EXPECT_EQ(table.Line({.loss = loss}).size(), table.Header().size()) << loss;
+  }
+  EXPECT_EQ(table.Line({.loss = 1.5e-9}), "    0    1.500e-09     0.000    0 %");
+}
+
+TEST(ProgressTest, ShowsBarEpochLossAndTimeLeft) {
+  EXPECT_EQ(
+      FormatProgress(
+          {.epoch = 2, .n_epochs = 10, .epoch_share = 0.5, .loss = 0.5, .elapsed_seconds = 5}, 100),
+      "\r\x1b[K[=====               ] epoch 3/10, loss 0.500000, 5.00 s, 15.00 s left");
+}
+
+TEST(ProgressTest, SaysNothingOfTheTimeLeftBeforeTheStartAndAfterTheEnd) {
+  EXPECT_EQ(FormatProgress({.n_epochs = 10}, 100),
+            "\r\x1b[K[                    ] epoch 1/10, 0.0 ms");
+  EXPECT_EQ(FormatProgress({.epoch = 10, .n_epochs = 10, .elapsed_seconds = 2}, 100),
+            "\r\x1b[K[====================] epoch 10/10, 2.00 s");
+}
+
+TEST(ProgressTest, NeverReachesTheLastColumn) {
+  const Progress progress = {.epoch = 2, .n_epochs = 10, .loss = 1, .elapsed_seconds = 5};
+  EXPECT_EQ(FormatProgress(progress, 31), "\r\x1b[K[====                ] epoch 3");
+  EXPECT_EQ(FormatProgress(progress, 1), "\r\x1b[K");
+  EXPECT_EQ(FormatProgress(progress, 0), "\r\x1b[K");
+}
+
+TEST(ProgressTest, WithoutEpochsThereIsNoShare) {
+  EXPECT_EQ(FormatProgress({}, 100), "\r\x1b[K[                    ] epoch 0/0, 0.0 ms");
+}
+
+TEST(ProgressTest, ClearingErasesTheLine) { EXPECT_EQ(ClearProgress(), "\r\x1b[K"); }
+
+RunSummary SmallSummary() {
+  RunSummary summary;
+  summary.model = "lr";
+  summary.optim = "grad_avg";
+  summary.sync_mode = "reduce";
+  summary.platform = "local";
+  summary.worker_count = 4;
+  summary.rows = 1'000'000;
+  summary.n_features = 28;
+  summary.epochs = 10;
+  summary.stopped_by = "n_epochs";
+  summary.loss = 0.340967;
+  summary.accuracy = 0.848148;
+  summary.wall_seconds = 1.24;
+  summary.time = {.startup_seconds = 0.021,
+                  .load_seconds = 0.004,
+                  .compute_seconds = 0.3,
+                  .synchronise_seconds = 0.12};
+  summary.invocations = 4;
+  summary.memory_mb = 1769;
+  summary.billed_ms = 1984;
+  summary.gb_seconds = 3.42743;
+  summary.services = {{.service = "file",
+                       .get_requests = 1234,
+                       .put_requests = 400,
+                       .bytes_read = 1'200'000,
+                       .bytes_written = 400'000}};
+  summary.cost = {{"lambda", 0.0000579}, {"file", 0}};
+  summary.prices_as_of = "2025-07-01";
+  summary.prices_region = "us-east-1";
+  summary.model_path = "heart.model";
+  return summary;
+}
+
+TEST(SummaryTest, TellsResultTimeUseCostAndModel) {
+  EXPECT_EQ(FormatSummary(SmallSummary()),
+            "lr trained with grad_avg, 4 workers (reduce), on 1,000,000 rows of 28 features\n"
+            "  epochs      10, ended by n_epochs\n"
+            "  training    loss 0.340967, accuracy 84.81 %\n"
+            "  time        1.24 s in all; a worker, on average: start-up 21 ms, load 4.0 ms, "
+            "compute 300 ms, synchronise 120 ms\n"
+            "  functions   4 invocations of 1,769 MB, 1.98 s billed, 3.427 GB-s\n"
+            "  file        1,234 reads, 400 writes; 1.2 MB read, 400.0 KB written\n"
+            "  cost        nothing here; on AWS $0.0000579 (lambda $0.0000579, file $0) at "
+            "us-east-1 prices of 2025-07-01\n"
+            "  model       heart.model\n");
+}
+
+TEST(SummaryTest, TellsValidationTestAndExtraNumbersWhenMeasured) {
+  RunSummary summary = SmallSummary();
+  summary.accuracy.reset();
+  summary.valid_loss = 0.36;
+  summary.valid_accuracy = 0.8333;
+  summary.test_loss = 0.35;
+  summary.extra = {{"primal_residual", 0.0012345678}};
+  summary.worker_count = 1;
+  summary.invocations = 1;
+  summary.services[0].list_requests = 2;
+  summary.services[0].delete_requests = 3000;
+  summary.platform = "aws";
+  EXPECT_EQ(FormatSummary(summary),
+            "lr trained with grad_avg, 1 worker (reduce), on 1,000,000 rows of 28 features\n"
+            "  epochs      10, ended by n_epochs\n"
+            "  training    loss 0.340967\n"
+            "  validation  loss 0.360000, accuracy 83.33 %\n"
+            "  test        loss 0.350000\n"
+            "  primal_residual 0.00123457\n"
+            "  time        1.24 s in all; a worker, on average: start-up 21 ms, load 4.0 ms, "
+            "compute 300 ms, synchronise 120 ms\n"
+            "  functions   1 invocation of 1,769 MB, 1.98 s billed, 3.427 GB-s\n"
+            "  file        1,234 reads, 400 writes, 2 lists, 3,000 deletes; 1.2 MB read, 400.0 KB "
+            "written\n"
+            "  cost        $0.0000579 (lambda $0.0000579, file $0) at us-east-1 prices of "
+            "2025-07-01\n"
+            "  model       heart.model\n");
+}
+
+}  // namespace
+}  // namespace lambdaml::report
