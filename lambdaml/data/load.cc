@@ -1,0 +1,74 @@
+#include "lambdaml/data/load.h"
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <unistd.h>
+#include <utility>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
+#include "lambdaml/data/builder.h"
+#include "lambdaml/data/byte_source.h"
+#include "lambdaml/data/libsvm_reader.h"
+#include "lambdaml/data/npz.h"
+
+namespace lambdaml::data {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+// Fits width and layout of a binary shard to the options.
+Dataset Adapt(Dataset dataset, const std::string& name, const LoadOptions& options) {
+  const int64_t n_features = options.n_features.value_or(dataset.n_features());
+  if (n_features < dataset.n_features()) {
+    throw Error(ErrorCode::kInvalidData, fmt::format("{}: {} features exceed --n_features {}", name,
+                                                     dataset.n_features(), n_features));
+  }
+  const bool wants_dense =
+      options.layout == Layout::kDense || (options.layout == Layout::kAuto && dataset.is_dense());
+  if (wants_dense) {
+    if (dataset.is_dense() && n_features == dataset.n_features()) return dataset;
+    DenseBuilder dense(n_features);
+    dense.Append(dataset);
+    return std::move(dense).Finish();
+  }
+  if (dataset.is_dense()) dataset = ToSparse(dataset);
+  SparseRows wider = dataset.sparse();
+  wider.n_features = n_features;
+  dataset.features = wider;
+  return dataset;
+}
+
+Dataset ReadText(ByteSource& source, const LoadOptions& options) {
+  return ReadLibsvm(source, {.index_base = options.index_base,
+                             .n_features = options.n_features,
+                             .layout = options.layout});
+}
+
+bool IsNpzFile(const std::string& path) {
+  const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) base::ThrowErrno("open", path, errno);
+  std::array<std::byte, 4> start = {};
+  // Only regular files can be read at an offset; pipes are text.
+  return ::pread(file.get(), start.data(), start.size(), 0) == 4 && IsNpz(start);
+}
+
+}  // namespace
+
+Dataset LoadFile(const std::string& path, const LoadOptions& options) {
+  if (IsNpzFile(path)) {
+    return Adapt(DecodeNpz(base::MapFile(path, /*populate=*/true), path), path, options);
+  }
+  return ReadText(*OpenFileSource(path), options);
+}
+
+Dataset LoadBytes(base::Blob bytes, const std::string& name, const LoadOptions& options) {
+  if (IsNpz(bytes.span())) return Adapt(DecodeNpz(std::move(bytes), name), name, options);
+  return ReadText(*OpenMemorySource(std::move(bytes), name), options);
+}
+
+}  // namespace lambdaml::data
