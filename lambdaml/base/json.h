@@ -18,6 +18,7 @@ class Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;  // keeps the order in which members were written
 
+  // NOLINTBEGIN(google-explicit-constructor): a Json takes any value as it is
   Json() = default;  // null
   Json(bool value) : value_(value) {}
   Json(double value) : value_(value) {}
@@ -29,6 +30,7 @@ class Json {
   Json(const char* value) : value_(std::string(value)) {}
   Json(Array value) : value_(std::move(value)) {}
   Json(Object value) : value_(std::move(value)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   static Json EmptyArray() { return Json(Array{}); }
   static Json EmptyObject() { return Json(Object{}); }

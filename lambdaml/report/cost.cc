@@ -28,6 +28,16 @@ double ServiceDollars(const ServicePrices& prices, const ServiceUse& use) {
 
 }  // namespace
 
+ServiceUse& ServiceUse::operator+=(const ServiceUse& other) {
+  get_requests += other.get_requests;
+  put_requests += other.put_requests;
+  list_requests += other.list_requests;
+  delete_requests += other.delete_requests;
+  bytes_read += other.bytes_read;
+  bytes_written += other.bytes_written;
+  return *this;
+}
+
 int64_t BilledMs(base::Duration duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
@@ -44,7 +54,7 @@ double GbSeconds(std::span<const Invocation> invocations) {
 std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                              std::span<const Invocation> invocations,
                              std::span<const ServiceUse> uses) {
-  const double per_gb_second = architecture == Architecture::kArm64
+  const double per_gb_second = architecture == Architecture::kArm
                                    ? prices.lambda.arm64_dollars_per_gb_second
                                    : prices.lambda.x86_64_dollars_per_gb_second;
   std::vector<CostItem> items;

@@ -11,7 +11,7 @@
 
 namespace lambdaml::report {
 
-enum class Architecture { kX86_64, kArm64 };
+enum class Architecture { kX86, kArm };
 
 // One invocation of a function, as it is billed.
 struct Invocation {
@@ -29,6 +29,8 @@ struct ServiceUse {
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
 
+  // Adds the requests and bytes of another use of the same service.
+  ServiceUse& operator+=(const ServiceUse& other);
   bool operator==(const ServiceUse&) const = default;
 };
 

@@ -55,28 +55,6 @@ uint64_t Count(const Json& json, std::string_view key) {
                     fmt::format("run record: \"{}\" is {}, not a count", key, value));
 }
 
-Json ServiceToJson(const ServiceUse& use) {
-  Json json = Json::EmptyObject();
-  json.Set("service", use.service);
-  json.Set("get_requests", use.get_requests);
-  json.Set("put_requests", use.put_requests);
-  json.Set("list_requests", use.list_requests);
-  json.Set("delete_requests", use.delete_requests);
-  json.Set("bytes_read", use.bytes_read);
-  json.Set("bytes_written", use.bytes_written);
-  return json;
-}
-
-ServiceUse ServiceFromJson(const Json& json) {
-  return {.service = json.At("service").AsString(),
-          .get_requests = Count(json, "get_requests"),
-          .put_requests = Count(json, "put_requests"),
-          .list_requests = Count(json, "list_requests"),
-          .delete_requests = Count(json, "delete_requests"),
-          .bytes_read = Count(json, "bytes_read"),
-          .bytes_written = Count(json, "bytes_written")};
-}
-
 Json TimeToJson(const TimeParts& time) {
   Json json = Json::EmptyObject();
   json.Set("startup", time.startup_seconds);
@@ -105,6 +83,28 @@ Json CostToJson(const std::vector<CostItem>& cost) {
 }
 
 }  // namespace
+
+Json ToJson(const ServiceUse& use) {
+  Json json = Json::EmptyObject();
+  json.Set("service", use.service);
+  json.Set("get_requests", use.get_requests);
+  json.Set("put_requests", use.put_requests);
+  json.Set("list_requests", use.list_requests);
+  json.Set("delete_requests", use.delete_requests);
+  json.Set("bytes_read", use.bytes_read);
+  json.Set("bytes_written", use.bytes_written);
+  return json;
+}
+
+ServiceUse ServiceUseFromJson(const Json& json) {
+  return {.service = json.At("service").AsString(),
+          .get_requests = Count(json, "get_requests"),
+          .put_requests = Count(json, "put_requests"),
+          .list_requests = Count(json, "list_requests"),
+          .delete_requests = Count(json, "delete_requests"),
+          .bytes_read = Count(json, "bytes_read"),
+          .bytes_written = Count(json, "bytes_written")};
+}
 
 Json ToJson(const EpochRecord& record) {
   Json json = Json::EmptyObject();
@@ -147,7 +147,7 @@ Json ToJson(const RunSummary& summary) {
   json.Set("billed_ms", summary.billed_ms);
   json.Set("gb_seconds", summary.gb_seconds);
   Json services = Json::EmptyArray();
-  for (const ServiceUse& use : summary.services) services.Append(ServiceToJson(use));
+  for (const ServiceUse& use : summary.services) services.Append(ToJson(use));
   json.Set("services", std::move(services));
   json.Set("dollars", TotalDollars(summary.cost));
   json.Set("cost", CostToJson(summary.cost));
@@ -206,7 +206,7 @@ RunSummary SummaryFromJson(const Json& json) {
   summary.billed_ms = json.At("billed_ms").AsInteger();
   summary.gb_seconds = json.At("gb_seconds").AsNumber();
   for (const Json& use : json.At("services").AsArray()) {
-    summary.services.push_back(ServiceFromJson(use));
+    summary.services.push_back(ServiceUseFromJson(use));
   }
   for (const Json& item : json.At("cost").AsArray()) {
     summary.cost.push_back({item.At("service").AsString(), item.At("dollars").AsNumber()});

@@ -79,12 +79,14 @@ struct RunSummary {
   bool operator==(const RunSummary&) const = default;
 };
 
+base::Json ToJson(const ServiceUse& use);  // without "event": a part of other records
 base::Json ToJson(const EpochRecord& record);
 base::Json ToJson(const RunSummary& summary);
 base::Json ToJson(const base::Error& error);  // {"event":"error","code":…,"message":…}
 
 // The inverse of ToJson; keys that are not known are ignored, so that old programs read new logs.
 // Errors: kInvalidData for a missing key or a value of the wrong type.
+ServiceUse ServiceUseFromJson(const base::Json& json);
 EpochRecord EpochFromJson(const base::Json& json);
 RunSummary SummaryFromJson(const base::Json& json);
 

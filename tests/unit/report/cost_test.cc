@@ -50,8 +50,8 @@ TEST(CostTest, GbSecondsAreMemoryTimesBilledTime) {
 TEST(CostTest, LambdaIsTimeAndRequestsByArchitecture) {
   const std::array<Invocation, 2> invocations = {
       {{.memory_mb = 1024, .billed_ms = 1000}, {.memory_mb = 1024, .billed_ms = 500}}};
-  const auto x86 = CostOf(RoundPrices(), Architecture::kX86_64, invocations, {});
-  const auto arm = CostOf(RoundPrices(), Architecture::kArm64, invocations, {});
+  const auto x86 = CostOf(RoundPrices(), Architecture::kX86, invocations, {});
+  const auto arm = CostOf(RoundPrices(), Architecture::kArm, invocations, {});
   ASSERT_EQ(x86.size(), 1U);
   EXPECT_EQ(x86[0].service, "lambda");
   EXPECT_DOUBLE_EQ(x86[0].dollars, 1.5 * 2 + 2);
@@ -62,7 +62,7 @@ TEST(CostTest, EachRequestAndByteOfAServiceHasItsPrice) {
   const auto dollars = [](ServiceUse use) {
     use.service = "s3";
     const std::array<ServiceUse, 1> uses = {use};
-    return CostOf(RoundPrices(), Architecture::kX86_64, {}, uses).at(1).dollars;
+    return CostOf(RoundPrices(), Architecture::kX86, {}, uses).at(1).dollars;
   };
   EXPECT_DOUBLE_EQ(dollars({.put_requests = 1}), 5);
   EXPECT_DOUBLE_EQ(dollars({.get_requests = 1}), 4);
@@ -77,27 +77,27 @@ TEST(CostTest, EachRequestAndByteOfAServiceHasItsPrice) {
 // $12 for the requests.
 TEST(CostTest, TheEmbeddedPricesGiveThePublishedExample) {
   const std::vector<Invocation> invocations(60'000, {.memory_mb = 1024, .billed_ms = 28});
-  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86_64, invocations, {});
+  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86, invocations, {});
   EXPECT_NEAR(cost.at(0).dollars * 1000, 28.0 + 12.0, 0.01);
 }
 
 // 100 workers that poll a key ten times a second for an hour: 3.6 million reads.
 TEST(CostTest, PollingOnS3CostsWhatItCosts) {
   const std::array<ServiceUse, 1> uses = {{{.service = "s3", .get_requests = 3'600'000}}};
-  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86_64, {}, uses);
+  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86, {}, uses);
   EXPECT_NEAR(TotalDollars(cost), 1.44, 1e-9);
 }
 
 TEST(CostTest, AFolderIsFree) {
   const std::array<ServiceUse, 1> uses = {{{.service = "file", .get_requests = 1'000'000}}};
-  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86_64, {}, uses);
+  const auto cost = CostOf(Prices::Embedded(), Architecture::kX86, {}, uses);
   EXPECT_EQ(TotalDollars(cost), 0);
 }
 
 TEST(CostTest, AServiceWithoutPricesIsNamed) {
   const std::array<ServiceUse, 1> uses = {{{.service = "abacus"}}};
   try {
-    CostOf(RoundPrices(), Architecture::kX86_64, {}, uses);
+    CostOf(RoundPrices(), Architecture::kX86, {}, uses);
     FAIL();
   } catch (const base::Error& error) {
     EXPECT_EQ(error.code(), base::ErrorCode::kInvalidArgument);

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs from Debian 12 what LambdaML needs. Quick and silent when it is all there.
+#
+# Usage: tools/install_dependencies.sh [GROUP...]    groups: build test bench lint (default: all)
+set -euo pipefail
+
+# package                group  why
+readonly PACKAGES='
+  build-essential        build  GCC 12, C and C++ libraries
+  cmake                  build  build system
+  ninja-build            build  what CMake drives
+  pkg-config             build  finds libraries without CMake files
+  ca-certificates        build  TLS to the package mirrors
+  git                    build  the sources
+  libboost-dev           build  Beast and Asio: HTTP of the local platform
+  libfmt-dev             build  formatting
+  nlohmann-json3-dev     build  JSON
+  libcli11-dev           build  command lines
+  libtomlplusplus-dev    build  job files
+  libxxhash-dev          build  checksums
+  libzstd-dev            build  .zst data
+  zlib1g-dev             build  .gz data, as a stream
+  libdeflate-dev         build  .npz shards
+  python3                build  checks and tests written in Python
+  liblinear-tools        build  heart_scale, the first data set; liblinear-train and -predict
+  libgtest-dev           test   GoogleTest
+  libgmock-dev           test   its matchers
+  zstd                   test   makes .zst inputs
+  python3-numpy          test   reads our shards, as users do
+  python3-scipy          test   sparse matrices and reference minima
+  liblinear-dev          bench  the peer of the libsvm reader
+  python3-sklearn        bench  the peer of reader and training
+  clang-format           lint   formatting
+  clang-tidy             lint   static analysis
+'
+
+readonly HEART_SCALE=usr/share/doc/liblinear-tools/examples/heart_scale
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"
+}
+
+is_installed() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Prints the packages of the groups given that are not installed.
+missing_packages() {
+  local package group reason
+  while read -r package group reason; do
+    if [[ -n "$package" && " $* " == *" $group "* ]] && ! is_installed "$package"; then
+      printf '%s\n' "$package"
+    fi
+  done <<<"$PACKAGES"
+}
+
+# Minimal systems are set up to leave out /usr/share/doc, and heart_scale with it.
+install_heart_scale() (
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  cd "$folder"
+  apt-get -qq -o APT::Sandbox::User="$(id -un)" download liblinear-tools
+  dpkg-deb --fsys-tarfile liblinear-tools_*.deb | tar -x "./$HEART_SCALE"
+  as_root install -D -m 644 "$HEART_SCALE" "/$HEART_SCALE"
+)
+
+main() {
+  local groups=("$@")
+  [ $# -gt 0 ] || groups=(build test bench lint)
+  local group
+  for group in "${groups[@]}"; do
+    if [[ ! "$group" =~ ^(build|test|bench|lint)$ ]]; then
+      printf '%s: no such group: build, test, bench or lint\n' "$group" >&2
+      exit 2
+    fi
+  done
+
+  local missing
+  mapfile -t missing < <(missing_packages "${groups[@]}")
+  if [ ${#missing[@]} -gt 0 ] || [ ! -f "/$HEART_SCALE" ]; then
+    apt_get update
+  fi
+  if [ ${#missing[@]} -gt 0 ]; then
+    printf 'installing %s\n' "${missing[*]}"
+    apt_get install --yes --no-install-recommends "${missing[@]}"
+  fi
+  [ -f "/$HEART_SCALE" ] || install_heart_scale
+}
+
+main "$@"
