@@ -117,7 +117,9 @@ std::optional<base::Blob> FileStore::Get(const std::string& key, const base::Dea
   CheckKey(key);
   CheckDeadline("get", key, deadline);
   meter_.CountGet();
-  return Read(key);
+  auto value = Read(key);
+  if (value) meter_.CountBytesRead(value->size());
+  return value;
 }
 
 void FileStore::Put(const std::string& key, base::ByteSpan value, const base::Deadline& deadline) {
@@ -236,6 +238,7 @@ std::vector<std::optional<base::Blob>> FileStore::WaitAll(std::span<const std::s
     }
   }
   meter_.CountWaiting(deadline.clock().Now() - start);
+  for (const auto& value : values) meter_.CountBytesRead(value ? value->size() : 0);
   return values;
 }
 
@@ -250,7 +253,7 @@ std::string FileStore::PathOf(std::string_view key) const {
   return fmt::format("{}/{}", folder_, key);
 }
 
-std::optional<base::Blob> FileStore::Read(const std::string& key) {
+std::optional<base::Blob> FileStore::Read(const std::string& key) const {
   const std::string path = PathOf(key);
   const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) {
@@ -261,7 +264,6 @@ std::optional<base::Blob> FileStore::Read(const std::string& key) {
   if (::fstat(file.get(), &status) != 0) base::ThrowErrno("stat", path, errno);
   if (!S_ISREG(status.st_mode)) return std::nullopt;  // a folder of keys is no value
   const auto size = static_cast<size_t>(status.st_size);
-  meter_.CountBytesRead(size);
   return size < kMappedSizeMinBytes ? ReadWhole(file.get(), size, path)
                                     : base::MapDescriptor(file.get(), size, path, true);
 }

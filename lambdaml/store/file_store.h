@@ -60,8 +60,7 @@ class FileStore final : public Store {
   void CheckWrite(std::string_view operation, const std::string& key, base::ByteSpan value,
                   const base::Deadline& deadline) const;
   std::string PathOf(std::string_view key) const;
-  // The value, counted as bytes read, or nothing.
-  std::optional<base::Blob> Read(const std::string& key);
+  std::optional<base::Blob> Read(const std::string& key) const;
   // Watches the folders of all keys; false if one of them cannot be watched.
   bool WatchFolders(std::span<const std::string> keys);
 

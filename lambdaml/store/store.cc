@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/store/key.h"
 
 namespace lambdaml::store {
 
@@ -13,6 +14,7 @@ void Store::DeletePrefix(std::string_view prefix, const base::Deadline& deadline
 
 std::vector<std::optional<base::Blob>> Store::WaitAll(std::span<const std::string> keys,
                                                       const base::Deadline& deadline) {
+  for (const std::string& key : keys) CheckKey(key);  // a wrong one must not wait for its turn
   std::vector<std::optional<base::Blob>> values;
   values.reserve(keys.size());
   for (const std::string& key : keys) values.push_back(Wait(key, deadline));
@@ -20,6 +22,7 @@ std::vector<std::optional<base::Blob>> Store::WaitAll(std::span<const std::strin
 }
 
 void Store::PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline) {
+  for (const KeyValue& entry : entries) CheckKey(entry.key);
   for (const KeyValue& entry : entries) Put(entry.key, entry.value, deadline);
 }
 
