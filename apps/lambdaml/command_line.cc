@@ -1,0 +1,271 @@
+#include "apps/lambdaml/command_line.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
+
+#include <CLI/CLI.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/wire/job_options.h"
+
+#include "apps/lambdaml/version.h"
+
+namespace lambdaml::cli {
+namespace {
+
+constexpr const char* kDescription =
+    "Trains machine-learning models on serverless functions.\n"
+    "\n"
+    "  lambdaml train --model lr --data heart_scale --workers 4 --output heart.model\n"
+    "  lambdaml evaluate heart.model --data heart_scale";
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 success, 1 a bug, 2 wrong usage, 3 bad or missing input, 4 the job failed\n"
+    "(a worker, the channel or the machine), 130 interrupted.";
+
+constexpr const char* kTrainExamples =
+    "Examples:\n"
+    "  lambdaml train --model lr --data higgs.libsvm --workers 4\n"
+    "  lambdaml train --model sparse_svm --data rcv1.libsvm.zst --test rcv1.t --lambda 1e-4\n"
+    "  lambdaml train job.toml --seed 7 --log run.jsonl\n"
+    "A job file holds the same names: `model = \"lr\"`; the command line overrides it.";
+
+std::string_view GroupTitle(wire::OptionGroup group) {
+  switch (group) {
+    case wire::OptionGroup::kData:
+      return "Data";
+    case wire::OptionGroup::kModel:
+      return "Model";
+    case wire::OptionGroup::kAlgorithm:
+      return "Algorithm";
+    case wire::OptionGroup::kFunctions:
+      return "Functions";
+    case wire::OptionGroup::kLambdaml:
+    case wire::OptionGroup::kInternal:
+      break;
+  }
+  return "";  // CLI11 hides the group without a title
+}
+
+// Accepts --sync-mode for --sync_mode.
+std::string WithUnderscores(std::string argument) {
+  if (!argument.starts_with("--")) return argument;
+  const size_t end = std::min(argument.find('='), argument.size());
+  std::replace(argument.begin() + 2, argument.begin() + static_cast<ptrdiff_t>(end), '-', '_');
+  return argument;
+}
+
+class Parser {
+ public:
+  Parser() : app_(kDescription, "lambdaml") {
+    app_.set_version_flag("--version", std::string("lambdaml ") + kVersion);
+    app_.require_subcommand(1);
+    app_.footer(kExitCodes);
+    app_.get_formatter()->column_width(30);
+    AddTrain();
+    AddPredict();
+    AddEvaluate();
+    AddData();
+  }
+
+  Command Parse(std::vector<std::string> arguments) {
+    std::transform(arguments.begin(), arguments.end(), arguments.begin(), WithUnderscores);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
+    try {
+      app_.parse(std::move(arguments));
+    } catch (const CLI::CallForHelp&) {
+      return ShowText{Deepest().help()};
+    } catch (const CLI::CallForAllHelp&) {
+      return ShowText{app_.help()};
+    } catch (const CLI::CallForVersion&) {
+      return ShowText{std::string("lambdaml ") + kVersion + "\n"};
+    } catch (const CLI::ParseError& error) {
+      throw base::Error(base::ErrorCode::kInvalidArgument,
+                        fmt::format("{}; see `{} --help`", error.what(), DeepestName()));
+    }
+    return Chosen();
+  }
+
+ private:
+  void AddTrain() {
+    train_app_ = app_.add_subcommand("train", "Train a model");
+    train_app_->add_option("job_file", train_.job_file,
+                           "job file: TOML, or the JSON payload of a LambdaML trigger");
+    for (const wire::JobOption& option : wire::JobOptions()) {
+      if (option.group == wire::OptionGroup::kInternal) continue;
+      std::string names = fmt::format("--{}", option.name);
+      if (!option.alias.empty()) names += fmt::format(",--{}", option.alias);
+      const std::string name(option.name);
+      CLI::Option* added = train_app_->add_option_function<std::string>(
+          names, [this, name](const std::string& text) { train_.options.emplace_back(name, text); },
+          std::string(option.help));
+      added->group(std::string(GroupTitle(option.group)));
+      added->type_name(option.choices.empty() ? std::string(option.placeholder)
+                                              : fmt::format("{}", fmt::join(option.choices, "|")));
+    }
+    train_app_->footer(kTrainExamples);
+  }
+
+  void AddPredict() {
+    predict_app_ = app_.add_subcommand("predict", "Write a model's predictions for a data set");
+    AddModelAndData(*predict_app_, predict_.model, predict_.data, predict_.index_base);
+    predict_app_->add_option("--output", predict_.output, "one line per row goes here")
+        ->required()
+        ->type_name("FILE");
+    predict_app_->add_flag("--probabilities", predict_.probabilities,
+                           "the probability of each class after the label (lr)");
+    predict_app_->footer(
+        "Example:\n  lambdaml predict heart.model --data heart_scale --output labels.txt");
+  }
+
+  void AddEvaluate() {
+    evaluate_app_ = app_.add_subcommand("evaluate", "Loss and accuracy of a model on a data set");
+    AddModelAndData(*evaluate_app_, evaluate_.model, evaluate_.data, evaluate_.index_base);
+    evaluate_app_->add_flag("--json", evaluate_.json, "one JSON object instead of text");
+    evaluate_app_->footer("Example:\n  lambdaml evaluate heart.model --data heart_scale --json");
+  }
+
+  static void AddModelAndData(CLI::App& command, std::string& model, std::string& data,
+                              int& index_base) {
+    command.add_option("model", model, "model file (LIBLINEAR's format)")->required();
+    command.add_option("--data", data, "data set")->required()->type_name("PATH");
+    command
+        .add_option("--index_base", index_base, "number of the first feature in libsvm text [1]")
+        ->type_name("0|1")
+        ->check(CLI::Range(0, 1));
+  }
+
+  static void AddDataInput(CLI::App& command, DataInput& input) {
+    command
+        .add_option("data", input.path, "data set: libsvm text (plain, .gz, .zst), shard, folder")
+        ->required();
+    command
+        .add_option("--index_base", input.index_base,
+                    "number of the first feature in libsvm text [1]")
+        ->type_name("0|1")
+        ->check(CLI::Range(0, 1));
+    command.add_option("--n_features", input.n_features, "width of the data [largest index found]")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{2147483647}));
+    command.add_option("--layout", input.layout, "layout in memory and in binary shards [auto]")
+        ->type_name("auto|dense|sparse")
+        ->check(CLI::IsMember({"auto", "dense", "sparse"}));
+  }
+
+  static void AddFormat(CLI::App& command, std::string& format, const char* help) {
+    command.add_option("--format", format, help)
+        ->type_name("npz|libsvm")
+        ->check(CLI::IsMember({"npz", "libsvm"}));
+  }
+
+  void AddData() {
+    data_app_ = app_.add_subcommand("data", "Look at, split, convert or generate data sets");
+    data_app_->require_subcommand(1);
+
+    describe_app_ = data_app_->add_subcommand("describe", "Rows, features, non-zeros, labels");
+    AddDataInput(*describe_app_, describe_.data);
+    describe_app_->add_flag("--json", describe_.json, "one JSON object instead of text");
+    describe_app_->footer("Example:\n  lambdaml data describe higgs.libsvm.zst");
+
+    split_app_ = data_app_->add_subcommand("split", "Write a data set as shards with a manifest");
+    AddDataInput(*split_app_, split_.data);
+    split_app_->add_option("--parts", split_.parts, "number of shards")
+        ->required()
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{100'000}));
+    split_app_->add_option("--output", split_.output, "folder for the shards {i}_{N}")
+        ->required()
+        ->type_name("URL");
+    AddFormat(*split_app_, split_.format, "binary shards or text [npz]");
+    split_app_->add_flag("--shuffle", split_.shuffle, "permute the rows first");
+    split_app_->add_option("--seed", split_.seed, "of the permutation [0]")->type_name("N");
+    split_app_->footer(
+        "Example:\n  lambdaml data split higgs.libsvm --parts 10 --shuffle --output higgs_10");
+
+    convert_app_ = data_app_->add_subcommand("convert", "Write a data set in another format");
+    AddDataInput(*convert_app_, convert_.data);
+    convert_app_->add_option("--output", convert_.output, "file to write")
+        ->required()
+        ->type_name("FILE");
+    AddFormat(*convert_app_, convert_.format, "format [npz if the output's name ends so]");
+    convert_app_->footer("Example:\n  lambdaml data convert rcv1.libsvm.gz --output rcv1.npz");
+
+    generate_app_ = data_app_->add_subcommand("generate", "Write an artificial data set");
+    generate_app_
+        ->add_option("kind", generate_.kind,
+                     "higgs (28 features), rcv1 (47,236 sparse features) or blobs")
+        ->required()
+        ->check(CLI::IsMember({"higgs", "rcv1", "blobs"}));
+    generate_app_->add_option("--rows", generate_.rows, "number of rows")
+        ->required()
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000'000}));
+    generate_app_->add_option("--output", generate_.output, "file to write")
+        ->required()
+        ->type_name("FILE");
+    AddFormat(*generate_app_, generate_.format, "format [npz if the output's name ends so]");
+    generate_app_->add_option("--seed", generate_.seed, "of the rows [0]")->type_name("N");
+    generate_app_->add_option("--n_features", generate_.n_features, "features of blobs [2]")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+    generate_app_->add_option("--n_classes", generate_.n_classes, "clusters of blobs [2]")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{2}, int64_t{1000}));
+    generate_app_->footer(
+        "Example:\n  lambdaml data generate higgs --rows 1000000 --output higgs.npz");
+  }
+
+  // The innermost command that was named.
+  CLI::App& Deepest() {
+    CLI::App* app = &app_;
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+    return *app;
+  }
+  std::string DeepestName() {
+    std::string name = "lambdaml";
+    CLI::App* app = &app_;
+    while (!app->get_subcommands().empty()) {
+      app = app->get_subcommands().front();
+      name += " " + app->get_name();
+    }
+    return name;
+  }
+
+  Command Chosen() {
+    if (train_app_->parsed()) return train_;
+    if (predict_app_->parsed()) return predict_;
+    if (evaluate_app_->parsed()) return evaluate_;
+    if (describe_app_->parsed()) return describe_;
+    if (split_app_->parsed()) return split_;
+    if (convert_app_->parsed()) return convert_;
+    return generate_;
+  }
+
+  CLI::App app_;
+  CLI::App* train_app_ = nullptr;
+  CLI::App* predict_app_ = nullptr;
+  CLI::App* evaluate_app_ = nullptr;
+  CLI::App* data_app_ = nullptr;
+  CLI::App* describe_app_ = nullptr;
+  CLI::App* split_app_ = nullptr;
+  CLI::App* convert_app_ = nullptr;
+  CLI::App* generate_app_ = nullptr;
+
+  TrainArguments train_;
+  PredictArguments predict_;
+  EvaluateArguments evaluate_;
+  DescribeArguments describe_;
+  SplitArguments split_;
+  ConvertArguments convert_;
+  GenerateArguments generate_;
+};
+
+}  // namespace
+
+Command ParseCommandLine(const std::vector<std::string>& arguments) {
+  return Parser().Parse(arguments);
+}
+
+}  // namespace lambdaml::cli

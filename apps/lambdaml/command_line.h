@@ -1,0 +1,85 @@
+// The command line: what the user typed, as one struct per command. Parsing only; the commands are
+// in files of their own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace lambdaml::cli {
+
+struct TrainArguments {
+  std::string job_file;  // TOML or JSON, or empty
+  std::vector<std::pair<std::string, std::string>>
+      options;  // key of the job and its text, in order
+};
+
+struct PredictArguments {
+  std::string model;
+  std::string data;
+  std::string output;
+  bool probabilities = false;
+  int index_base = 1;
+};
+
+struct EvaluateArguments {
+  std::string model;
+  std::string data;
+  bool json = false;
+  int index_base = 1;
+};
+
+// How a data set is read, for all data commands.
+struct DataInput {
+  std::string path;
+  int index_base = 1;
+  std::optional<int64_t> n_features;
+  std::string layout = "auto";  // "auto", "dense", "sparse"
+};
+
+struct DescribeArguments {
+  DataInput data;
+  bool json = false;
+};
+
+struct SplitArguments {
+  DataInput data;
+  int64_t parts = 0;
+  std::string output;
+  std::string format = "npz";  // "npz", "libsvm"
+  bool shuffle = false;
+  uint64_t seed = 0;
+};
+
+struct ConvertArguments {
+  DataInput data;
+  std::string output;
+  std::string format;  // empty: from the name of the output
+};
+
+struct GenerateArguments {
+  std::string kind;
+  int64_t rows = 0;
+  std::string output;
+  std::string format;
+  uint64_t seed = 0;
+  int64_t n_features = 2;  // blobs
+  int64_t n_classes = 2;   // blobs
+};
+
+// The text of --help or --version, to be printed; the program then ends with success.
+struct ShowText {
+  std::string text;
+};
+
+using Command =
+    std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
+                 SplitArguments, ConvertArguments, GenerateArguments>;
+
+// Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.
+Command ParseCommandLine(const std::vector<std::string>& arguments);
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,166 @@
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fmt/format.h>
+#include <memory>
+#include <optional>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
+#include "lambdaml/report/run_record.h"
+#include "lambdaml/report/table.h"
+#include "lambdaml/train/job_defaults.h"
+#include "lambdaml/train/trigger.h"
+#include "lambdaml/wire/job_options.h"
+
+#include "apps/lambdaml/commands.h"
+#include "apps/lambdaml/job_file.h"
+
+namespace lambdaml::cli {
+namespace {
+
+std::atomic<bool> g_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
+
+// Ctrl-C and SIGTERM ask the trigger to stop; a second one ends the program at once (the reaper
+// still cleans up).
+class InterruptScope {
+ public:
+  InterruptScope() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) { g_interrupted.store(true); };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &action, &previous_int_);
+    ::sigaction(SIGTERM, &action, &previous_term_);
+  }
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+  ~InterruptScope() {
+    ::sigaction(SIGINT, &previous_int_, nullptr);
+    ::sigaction(SIGTERM, &previous_term_, nullptr);
+  }
+
+ private:
+  struct sigaction previous_int_ = {};
+  struct sigaction previous_term_ = {};
+};
+
+// The run as the user sees it: stages and a progress line on a terminal's standard error, epoch
+// lines and the summary on standard output, JSON lines in the log.
+class Display {
+ public:
+  explicit Display(const wire::Job& job)
+      : epochs_max_(job.optim == wire::Optim::kAdmm ? job.n_admm_epochs : *job.n_epochs),
+        is_terminal_(::isatty(STDERR_FILENO) == 1) {
+    if (job.log.empty()) return;
+    log_ = std::make_unique<LogFile>(job.log);
+  }
+
+  void OnStage(const std::string& stage) {
+    if (!is_terminal_) return;
+    fmt::print(stderr, "{}{} …", report::ClearProgress(), stage);
+  }
+
+  void OnEpoch(const report::EpochRecord& record) {
+    if (is_terminal_) fmt::print(stderr, "{}", report::ClearProgress());
+    if (!table_) {
+      table_.emplace(record);
+      WriteOutput(table_->Header() + "\n");
+    }
+    WriteOutput(table_->Line(record) + "\n");
+    if (log_) log_->Write(report::ToJson(record));
+    elapsed_seconds_ += record.seconds;
+    if (!is_terminal_) return;
+    const report::Progress progress = {.epoch = record.epoch,
+                                       .n_epochs = epochs_max_,
+                                       .loss = record.loss,
+                                       .elapsed_seconds = elapsed_seconds_};
+    fmt::print(stderr, "{}", report::FormatProgress(progress, TerminalWidth()));
+  }
+
+  void OnSummary(const report::RunSummary& summary) {
+    Close();
+    WriteOutput("\n" + report::FormatSummary(summary));
+    if (log_) log_->Write(report::ToJson(summary));
+  }
+
+  void OnError(const base::Error& error) {
+    Close();
+    if (log_) log_->Write(report::ToJson(error));
+  }
+
+ private:
+  class LogFile {
+   public:
+    explicit LogFile(const std::string& path) : path_(path), file_(base::CreateFile(path)) {}
+
+    void Write(const base::Json& record) {
+      base::WriteAll(file_.get(), base::AsBytes(record.Dump() + "\n"), path_);
+    }
+
+   private:
+    std::string path_;
+    base::FileDescriptor file_;
+  };
+
+  void Close() const {
+    if (is_terminal_) fmt::print(stderr, "{}", report::ClearProgress());
+  }
+
+  static int TerminalWidth() {
+    winsize size = {};
+    const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : 80;
+  }
+
+  const int64_t epochs_max_;
+  const bool is_terminal_;
+  std::optional<report::EpochTable> table_;
+  std::unique_ptr<LogFile> log_;
+  double elapsed_seconds_ = 0;
+};
+
+wire::Job JobOf(const TrainArguments& arguments) {
+  wire::Job job;
+  if (!arguments.job_file.empty()) job = ReadJobFile(arguments.job_file);
+  for (const auto& [name, text] : arguments.options) {
+    wire::SetOptionFromText(job, name, text, fmt::format("--{}", name));
+  }
+  train::ResolveJob(job);
+  return job;
+}
+
+// The worker program lies beside this one.
+std::string WorkerProgram() {
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string worker = self.parent_path() / "lambdaml-worker";
+  if (::access(worker.c_str(), X_OK) != 0) {
+    throw base::Error(base::ErrorCode::kNotFound,
+                      fmt::format("the worker program {} is missing: it belongs beside {}", worker,
+                                  self.string()));
+  }
+  return worker;
+}
+
+}  // namespace
+
+void Run(const TrainArguments& arguments) {
+  const wire::Job job = JobOf(arguments);
+  Display display(job);
+  const InterruptScope interrupts;
+  try {
+    const report::RunSummary summary = train::RunJob(
+        job, {.worker_program = WorkerProgram(),
+              .interrupted = &g_interrupted,
+              .on_stage = [&](const std::string& stage) { display.OnStage(stage); },
+              .on_epoch = [&](const report::EpochRecord& record) { display.OnEpoch(record); }});
+    display.OnSummary(summary);
+  } catch (const base::Error& error) {
+    display.OnError(error);
+    throw;
+  }
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "lambdaml/train/algorithm.h"
+#include "lambdaml/train/step_size.h"
+
+namespace lambdaml::train {
+namespace {
+
+double NormSquared(std::span<const float> values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * value;
+  return sum;
+}
+
+double DistanceSquared(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(a[i]) - b[i];
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+// Residuals one decade apart are balanced by changing rho by this factor (Boyd et al. §3.4.1).
+constexpr double kRhoFactor = 2;
+constexpr double kResidualRatioMax = 10;
+// Changes of rho end after so many rounds, which keeps the convergence proof (ibid.).
+constexpr int64_t kAdaptRoundsMax = 50;
+
+class Admm final : public Algorithm {
+ public:
+  Admm(const Problem& problem, Exchange& exchange, const wire::Job& job, std::vector<float> initial,
+       optim::ProximalSolver& solver)
+      : problem_(problem),
+        exchange_(exchange),
+        solver_(solver),
+        tolerance_(job.tolerance),
+        adapts_rho_(!job.rho),
+        workers_(exchange.worker_count()),
+        rho_(job.rho ? *job.rho : InitialRho()),
+        x_(initial),
+        u_(initial.size(), 0.0F),
+        z_(std::move(initial)),
+        previous_z_(z_.size()),
+        anchor_(z_.size()) {}
+
+  model::LossStats RunEpoch(int64_t epoch) override {
+    round_ = epoch;
+    for (size_t i = 0; i < z_.size(); ++i) anchor_[i] = z_[i] - u_[i];
+    solver_.Solve(rho_, anchor_, x_);
+    previous_z_ = z_;
+    for (size_t i = 0; i < z_.size(); ++i) z_[i] = x_[i] + u_[i];
+    exchange_.Sum({}, z_);
+    const auto scale = static_cast<float>(1.0 / workers_);
+    for (float& value : z_) value *= scale;
+    problem_.regularizer.ProximalStep(1 / (workers_ * rho_), problem_.objective.penalised(), z_);
+    for (size_t i = 0; i < z_.size(); ++i) u_[i] += x_[i] - z_[i];
+    dual_residual_ = rho_ * std::sqrt(workers_ * DistanceSquared(z_, previous_z_));
+    if (epoch == 0) first_dual_residual_ = dual_residual_;
+    return problem_.objective.Evaluate({0, problem_.objective.rows()}, z_);
+  }
+
+  std::span<const float> parameters() const override { return z_; }
+
+  void AddSums(EpochSums& mine) override {
+    mine.primal_residual_sq = DistanceSquared(x_, z_);
+    mine.local_norm_sq = NormSquared(x_);
+    mine.dual_norm_sq = rho_ * rho_ * NormSquared(u_);
+    awaited_ = {dual_residual_, workers_ * NormSquared(z_)};
+  }
+
+  // The stopping rule of Boyd et al. §3.3.1 in relative form. Without a regulariser and with one
+  // worker u stays 0, so the first round's dual residual, a gradient's norm, bounds its scale.
+  bool OnSums(const EpochSums& sums) override {
+    const double primal_scale = std::sqrt(std::max(sums.local_norm_sq, awaited_.consensus_norm_sq));
+    const double dual_scale = std::max(std::sqrt(sums.dual_norm_sq), first_dual_residual_);
+    primal_ = primal_scale > 0 ? std::sqrt(sums.primal_residual_sq) / primal_scale : 0;
+    dual_ = dual_scale > 0 ? awaited_.dual_residual / dual_scale : 0;
+    if (primal_ <= tolerance_ && dual_ <= tolerance_) return true;
+    if (adapts_rho_ && round_ < kAdaptRoundsMax) BalanceResiduals();
+    return false;
+  }
+
+  std::vector<std::pair<std::string, double>> Details() const override {
+    return {{"primal_residual", primal_}, {"dual_residual", dual_}};
+  }
+
+ private:
+  double InitialRho() {
+    const double curvature = MeanCurvature(problem_, exchange_);
+    return curvature > 0 ? curvature / workers_ : 1;
+  }
+
+  void BalanceResiduals() {
+    double factor = 1;
+    if (primal_ > kResidualRatioMax * dual_) factor = kRhoFactor;
+    if (dual_ > kResidualRatioMax * primal_) factor = 1 / kRhoFactor;
+    if (factor == 1) return;
+    rho_ *= factor;
+    // u is the dual variable scaled by 1/rho.
+    const auto rescale = static_cast<float>(1 / factor);
+    for (float& value : u_) value *= rescale;
+  }
+
+  const Problem& problem_;
+  Exchange& exchange_;
+  optim::ProximalSolver& solver_;
+  const double tolerance_;
+  const bool adapts_rho_;
+  const double workers_;
+  double rho_;
+  std::vector<float> x_;  // this worker's copy of the parameters
+  std::vector<float> u_;  // its scaled dual variable
+  std::vector<float> z_;  // the consensus
+  std::vector<float> previous_z_;
+  std::vector<float> anchor_;  // z − u
+  int64_t round_ = 0;
+  double dual_residual_ = 0;  // of the round just run
+  double first_dual_residual_ = 0;
+  struct {
+    double dual_residual = 0;
+    double consensus_norm_sq = 0;
+  } awaited_;          // of the round whose sums are on their way
+  double primal_ = 0;  // relative residuals last learnt of
+  double dual_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Algorithm> MakeAdmm(const Problem& problem, Exchange& exchange,
+                                    const wire::Job& job, std::vector<float> initial,
+                                    optim::ProximalSolver& solver) {
+  return std::make_unique<Admm>(problem, exchange, job, std::move(initial), solver);
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,54 @@
+#include "lambdaml/train/follower.h"
+
+#include <optional>
+#include <utility>
+
+#include "lambdaml/base/json.h"
+#include "lambdaml/train/worker.h"
+
+namespace lambdaml::train {
+namespace {
+
+// How long the end of a run may go unnoticed.
+constexpr base::Duration kSlice = std::chrono::milliseconds(50);
+
+}  // namespace
+
+Follower::Follower(store::Store& channel, std::string job_id,
+                   std::function<void(const report::EpochRecord&)> on_epoch)
+    : channel_(channel),
+      job_id_(std::move(job_id)),
+      on_epoch_(std::move(on_epoch)),
+      thread_([this] {
+        try {
+          Follow();
+        } catch (...) {
+          failure_ = std::current_exception();
+        }
+      }) {}
+
+Follower::~Follower() {
+  stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void Follower::Follow() {
+  int64_t epoch = 1;
+  while (!stopping_) {
+    const int64_t wanted = epochs_wanted_;
+    if (wanted >= 0 && epoch > wanted) return;
+    const std::string key = ProgressKey(job_id_, epoch);
+    const std::optional<base::Blob> record = channel_.Wait(key, base::Deadline::After(kSlice));
+    if (!record) continue;
+    on_epoch_(report::EpochFromJson(base::Json::Parse(record->text(), key)));
+    ++epoch;
+  }
+}
+
+void Follower::Finish(int64_t epochs) {
+  epochs_wanted_ = epochs;
+  thread_.join();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+}  // namespace lambdaml::train

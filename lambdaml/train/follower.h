@@ -1,0 +1,39 @@
+// Follows a running job: rank 0 leaves each epoch's record in the channel, and the trigger reads
+// them in order. One read request for each epoch (more where the channel must poll).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "lambdaml/report/run_record.h"
+#include "lambdaml/store/store.h"
+
+namespace lambdaml::train {
+
+class Follower {
+ public:
+  // Calls on_epoch from one thread of its own, for epochs 1, 2, … as they appear.
+  Follower(store::Store& channel, std::string job_id,
+           std::function<void(const report::EpochRecord&)> on_epoch);
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+  ~Follower();
+
+  // Reads what is left of `epochs` records, and stops. Errors: what the store or on_epoch threw.
+  void Finish(int64_t epochs);
+
+ private:
+  void Follow();
+
+  store::Store& channel_;
+  const std::string job_id_;
+  const std::function<void(const report::EpochRecord&)> on_epoch_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int64_t> epochs_wanted_{-1};  // -1: not known yet
+  std::exception_ptr failure_;              // written by the thread, read after it has ended
+  std::thread thread_;
+};
+
+}  // namespace lambdaml::train

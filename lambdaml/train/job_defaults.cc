@@ -1,0 +1,74 @@
+#include "lambdaml/train/job_defaults.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::train {
+namespace {
+
+using wire::Optim;
+using wire::Regularizer;
+using wire::SyncMode;
+
+[[noreturn]] void Refuse(std::string message) {
+  throw base::Error(base::ErrorCode::kInvalidArgument, std::move(message));
+}
+
+void ResolveRegularizer(wire::Job& job) {
+  if (!job.regularizer) job.regularizer = job.lambda > 0 ? Regularizer::kL2 : Regularizer::kNone;
+  if (*job.regularizer != Regularizer::kNone && job.lambda == 0) {
+    Refuse("--regularizer needs its strength: give --lambda X as well");
+  }
+  if (*job.regularizer == Regularizer::kNone) job.lambda = 0;
+}
+
+void CheckCombinations(const wire::Job& job) {
+  const bool async = job.sync_mode == SyncMode::kAsync;
+  if (async && job.optim == Optim::kAdmm) {
+    Refuse(
+        "--optim admm has no --sync_mode async: its rounds are a consensus; use reduce or "
+        "reduce_scatter, or --optim grad_avg");
+  }
+  if (job.patience > 0 && job.valid_ratio == 0) {
+    Refuse("--patience needs validation rows: give --valid_ratio as well");
+  }
+  if (job.patience > 0 && async) {
+    Refuse("--patience needs a synchronous --sync_mode: async workers share no validation loss");
+  }
+}
+
+// "dir/heart_scale.libsvm.zst" gives "heart_scale.model" in the current folder.
+std::string DefaultOutput(const std::string& data) {
+  const std::filesystem::path path(data);
+  std::string name = path.has_filename() ? path.filename() : path.parent_path().filename();
+  for (const std::string_view suffix : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
+    if (name.size() > suffix.size() && name.ends_with(suffix))
+      name.resize(name.size() - suffix.size());
+  }
+  return (name.empty() ? "lambdaml" : name) + ".model";
+}
+
+}  // namespace
+
+void ResolveJob(wire::Job& job) {
+  wire::ApplyLambdamlKeys(job);
+  if (job.data.empty()) {
+    Refuse("no data: give --data FILE (or `data = \"FILE\"` in the job file)");
+  }
+  if (!job.optim) {
+    job.optim = job.sync_mode == SyncMode::kAsync ? Optim::kGradAvg : Optim::kAdmm;
+  }
+  ResolveRegularizer(job);
+  CheckCombinations(job);
+  if (!job.n_epochs) job.n_epochs = 10;
+  if (job.output.empty()) job.output = DefaultOutput(job.data);
+}
+
+int64_t DefaultBatchSize(int64_t rows_max) {
+  return std::clamp<int64_t>(rows_max / 20, 16, 10'000);
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,18 @@
+// Settles and checks what a job leaves open, before anything is started or spent.
+#pragma once
+
+#include "lambdaml/wire/job.h"
+
+namespace lambdaml::train {
+
+// Fills the optionals that follow from other keys (algorithm, regulariser, epochs, output, data and
+// channel from LambdaML's keys) and refuses combinations that cannot work, saying what to change:
+// ADMM with async, early stopping without validation rows or with async, a penalty's kind without
+// its strength. Errors: kInvalidArgument.
+void ResolveJob(wire::Job& job);
+
+// The batch size of a job whose largest shard has `rows_max` training rows, if it gave none: a 20th
+// of them, within 16 to 10,000. Enough steps to learn in an epoch, enough rows to make a round pay.
+int64_t DefaultBatchSize(int64_t rows_max);
+
+}  // namespace lambdaml::train

@@ -1,0 +1,39 @@
+// A job's data: how the trigger gets it into shards, and how a worker gets its own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lambdaml/base/clock.h"
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/data/manifest.h"
+#include "lambdaml/model/linear_shape.h"
+#include "lambdaml/optim/regularizer.h"
+#include "lambdaml/store/store.h"
+#include "lambdaml/wire/job.h"
+
+namespace lambdaml::train {
+
+// What one worker trains on, and what it must know of the others'.
+struct WorkerShards {
+  data::Dataset train;
+  data::Dataset valid;  // may have no rows
+  std::vector<int32_t> train_classes;
+  std::vector<int32_t> valid_classes;
+  std::vector<double> labels;  // of the classes, ascending
+  model::LinearShape shape;
+  int64_t train_rows_total = 0;  // over all workers
+  int64_t train_rows_max = 0;    // of the worker with most
+};
+
+// Reads the manifest and this worker's shards (those whose number is its rank modulo n_workers),
+// and holds out valid_ratio of its rows by (seed, rank). Errors: those of the store; kInvalidData,
+// kCorrupt for shards that do not match their manifest; kInvalidArgument if the job's model does
+// not fit the data (n_classes, fewer rows than workers).
+WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
+                              const base::Deadline& deadline);
+
+model::LinearLoss LossOf(wire::ModelKind kind);
+optim::Regularizer RegularizerOf(const wire::Job& job);
+
+}  // namespace lambdaml::train

@@ -1,0 +1,279 @@
+#include "lambdaml/train/trigger.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
+#include "lambdaml/comm/job_keys.h"
+#include "lambdaml/faas/http_invoker.h"
+#include "lambdaml/faas/local_platform.h"
+#include "lambdaml/faas/reaper.h"
+#include "lambdaml/model/linear_model_file.h"
+#include "lambdaml/report/cost.h"
+#include "lambdaml/store/open_store.h"
+#include "lambdaml/train/evaluation.h"
+#include "lambdaml/train/follower.h"
+#include "lambdaml/train/gang.h"
+#include "lambdaml/train/job_data.h"
+#include "lambdaml/train/run_directory.h"
+#include "lambdaml/train/worker.h"
+#include "lambdaml/wire/job_options.h"
+
+namespace lambdaml::train {
+namespace {
+
+// How long the trigger waits beyond a function's own time-out for its answer, and for the platform.
+constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
+constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
+constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
+
+report::Prices PricesOf(const wire::Job& job) {
+  if (job.prices.empty()) return report::Prices::Embedded();
+  return report::Prices::Parse(base::MapFile(job.prices).text(), job.prices);
+}
+
+// Fails now rather than after the training if the model cannot be written.
+void CheckOutput(const std::string& output) {
+  std::string folder = std::filesystem::path(output).parent_path();
+  if (folder.empty()) folder = ".";
+  const base::TemporaryDirectory probe(folder, ".lambdaml-");
+  if (std::filesystem::is_directory(output)) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      fmt::format("--output {} is a folder: name a file", output));
+  }
+}
+
+class LocalRun {
+ public:
+  LocalRun(const wire::Job& job, const TriggerOptions& options)
+      : job_(job), options_(options), prices_(PricesOf(job)), started_(Now()) {}
+
+  report::RunSummary Run() {
+    CheckOutput(job_.output);
+    Prepare();
+    Stage(fmt::format("starting {} workers", job_.n_workers));
+    StartFunctions();
+    Follower follower(*channel_, job_.job_id, options_.on_epoch);
+    const std::vector<WorkerReport> workers = RunWorkers();
+    follower.Finish(workers.front().epochs);
+    platform_->Shutdown();  // the workers' part is over, and the records are complete
+    records_ = platform_->TakeRecords();
+    report::RunSummary summary = Summarise(workers);
+    const base::Blob model = TakeModel();
+    Evaluate(model, summary);
+    base::WriteFileAtomic(job_.output, model.span());
+    comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
+    channel_.reset();
+    summary.wall_seconds = base::Seconds(Now() - started_);
+    return summary;
+  }
+
+  // Deletes what the run left in a channel that outlives it. Never throws: the run's own error is
+  // the one to report.
+  ~LocalRun() {
+    platform_.reset();
+    if (!channel_) return;
+    try {
+      comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
+    } catch (const base::Error&) {  // the run's own error is on its way
+    }
+  }
+  LocalRun(const LocalRun&) = delete;
+  LocalRun& operator=(const LocalRun&) = delete;
+
+ private:
+  static base::TimePoint Now() { return base::SystemClock().Now(); }
+
+  void Stage(const std::string& stage) const {
+    ThrowIfInterrupted();
+    options_.on_stage(stage);
+  }
+
+  void ThrowIfInterrupted() const {
+    if (options_.interrupted != nullptr && options_.interrupted->load()) {
+      throw base::Error(base::ErrorCode::kCancelled,
+                        "interrupted: the run was stopped and cleaned up");
+    }
+  }
+
+  // Reads the data into shards and opens the channel.
+  void Prepare() {
+    Stage(fmt::format("reading {}", job_.data));
+    JobData data = OpenJobData(job_);
+    if (!job_.test.empty()) test_ = LoadForEvaluation(job_.test, job_.index_base);
+    if (!job_.init_model.empty()) {
+      job_.init_model = std::filesystem::absolute(job_.init_model);
+      model::ParseLinearModel(base::MapFile(job_.init_model).text(), job_.init_model);
+    }
+    run_.emplace("", data.bytes_needed);
+    reaper_.DeleteAtEnd(run_->path());
+    job_.job_id = run_->job_id();
+    job_.model_url = run_->path();
+    Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
+    manifest_ = PlaceShards(std::move(data), run_->shards(), job_);
+    OpenChannel();
+  }
+
+  void OpenChannel() {
+    if (job_.channel.empty()) job_.channel = run_->channel();
+    channel_ = store::OpenStore(job_.channel);
+    if (channel_->capabilities().service == "file") {
+      // Also when the trigger is killed, which no destructor sees.
+      const std::string folder(channel_->url().substr(std::string_view("file://").size()));
+      reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
+    }
+  }
+
+  void StartFunctions() {
+    platform_ = std::make_unique<faas::LocalPlatform>();
+    faas::FunctionConfig function;
+    function.name = job_.function_name;
+    function.program = options_.worker_program;
+    function.memory_mb = static_cast<int>(job_.memory_mb);
+    function.timeout = base::FromSeconds(job_.timeout_s);
+    function.concurrency_max = static_cast<int>(job_.n_workers);
+    function.scratch_parent = run_->functions();
+    function.log_directory = run_->functions();
+    platform_->CreateFunction(std::move(function));
+    invoker_ = faas::MakeHttpInvoker(platform_->endpoint());
+  }
+
+  std::vector<WorkerReport> RunWorkers() {
+    const base::Deadline deadline =
+        base::Deadline::After(base::FromSeconds(job_.timeout_s) + kPlatformGrace);
+    std::vector<std::string> payloads;
+    for (int64_t rank = 0; rank < job_.n_workers; ++rank) payloads.push_back(PayloadOf(rank));
+    invoked_epoch_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
+                            std::chrono::system_clock::now().time_since_epoch())
+                            .count();
+    Gang gang(*invoker_, job_.function_name, std::move(payloads), deadline);
+    try {
+      while (!gang.WaitFor(kInterruptPoll)) ThrowIfInterrupted();
+      if (const std::optional<WorkerFailure> failure = gang.failure()) throw failure->error;
+    } catch (...) {
+      platform_->Shutdown();  // ends the other workers, so that the gang can be joined
+      throw;
+    }
+    std::vector<WorkerReport> reports;
+    for (const std::string& response : gang.TakeResponses()) {
+      reports.push_back(WorkerReportFromJson(base::Json::Parse(response, "worker's response")));
+    }
+    return reports;
+  }
+
+  std::string PayloadOf(int64_t rank) const {
+    wire::Job payload = job_;
+    payload.worker_index = rank;
+    payload.output.clear();
+    payload.test.clear();
+    payload.log.clear();
+    payload.prices.clear();
+    return wire::JobToJson(payload).Dump();
+  }
+
+  base::Blob TakeModel() const {
+    const std::unique_ptr<store::Store> store = store::OpenStore(job_.model_url);
+    std::optional<base::Blob> model = store->Get(kModelKey, base::Deadline::After(kCleanUpTimeout));
+    if (!model) throw base::Error(base::ErrorCode::kInternal, "rank 0 left no model");
+    return *std::move(model);
+  }
+
+  void Evaluate(const base::Blob& model, report::RunSummary& summary) const {
+    if (!test_) return;
+    const Evaluation evaluation =
+        EvaluateLinearModel(model::ParseLinearModel(model.text(), "trained model"), *test_);
+    summary.test_loss = evaluation.loss;
+    summary.test_accuracy = evaluation.accuracy;
+  }
+
+  report::RunSummary Summarise(const std::vector<WorkerReport>& workers) {
+    const WorkerReport& first = workers.front();
+    report::RunSummary summary;
+    summary.model = wire::NameOf(job_.model);
+    summary.optim = wire::NameOf(*job_.optim);
+    summary.sync_mode = wire::NameOf(job_.sync_mode);
+    summary.platform = wire::NameOf(job_.platform);
+    summary.channel = channel_->url();
+    summary.worker_count = job_.n_workers;
+    summary.n_features = manifest_.n_features;
+    summary.epochs = first.epochs;
+    summary.stopped_by = first.stopped_by;
+    summary.loss = first.objective;
+    summary.accuracy = first.accuracy;
+    if (first.valid_rows > 0) {
+      summary.valid_loss = first.valid_loss;
+      summary.valid_accuracy = first.valid_accuracy;
+    }
+    summary.extra = first.details;
+    summary.model_path = job_.output;
+    summary.memory_mb = job_.memory_mb;
+    AddTimes(workers, summary);
+    AddCost(workers, summary);
+    return summary;
+  }
+
+  void AddTimes(const std::vector<WorkerReport>& workers, report::RunSummary& summary) const {
+    const auto share = 1 / static_cast<double>(workers.size());
+    for (const WorkerReport& worker : workers) {
+      summary.rows += worker.rows;
+      const auto startup_ms = static_cast<double>(worker.started_epoch_ms - invoked_epoch_ms_);
+      summary.time.startup_seconds += share * std::max(0.0, startup_ms) / 1000;
+      summary.time.load_seconds += share * worker.load_seconds;
+      summary.time.compute_seconds += share * worker.compute_seconds;
+      summary.time.synchronise_seconds += share * worker.synchronise_seconds;
+    }
+  }
+
+  void AddCost(const std::vector<WorkerReport>& workers, report::RunSummary& summary) {
+    std::vector<report::Invocation> invocations;
+    for (const faas::InvocationRecord& record : records_) {
+      invocations.push_back({record.memory_mb, record.billed_duration_ms});
+      summary.billed_ms += record.billed_duration_ms;
+    }
+    std::map<std::string, report::ServiceUse> uses;
+    for (const WorkerReport& worker : workers) {
+      for (const report::ServiceUse& use : worker.uses) {
+        report::ServiceUse& total = uses[use.service];
+        total.service = use.service;
+        total += use;
+      }
+    }
+    for (const auto& [service, use] : uses) summary.services.push_back(use);
+    summary.invocations = static_cast<int64_t>(invocations.size());
+    summary.gb_seconds = report::GbSeconds(invocations);
+    summary.cost =
+        report::CostOf(prices_, report::Architecture::kX86_64, invocations, summary.services);
+    summary.prices_as_of = prices_.as_of;
+    summary.prices_region = prices_.region;
+  }
+
+  faas::Reaper reaper_;  // first: it forks, before there are threads
+  wire::Job job_;
+  const TriggerOptions& options_;
+  const report::Prices prices_;
+  const base::TimePoint started_;
+  int64_t invoked_epoch_ms_ = 0;
+  std::optional<data::Dataset> test_;
+  std::optional<RunDirectory> run_;
+  data::Manifest manifest_;
+  std::unique_ptr<store::Store> channel_;
+  std::unique_ptr<faas::LocalPlatform> platform_;
+  std::unique_ptr<faas::Invoker> invoker_;
+  std::vector<faas::InvocationRecord> records_;
+};
+
+}  // namespace
+
+report::RunSummary RunJob(const wire::Job& job, const TriggerOptions& options) {
+  return LocalRun(job, options).Run();
+}
+
+}  // namespace lambdaml::train
