@@ -11,14 +11,10 @@ namespace {
   throw base::Error(base::ErrorCode::kInvalidArgument, std::move(message));
 }
 
-bool IsPlace(std::string_view text) {
-  return text.find("://") != std::string_view::npos || text.starts_with('/') ||
-         text.starts_with('.');
-}
-
-// A bucket as a URL or path: itself, or an S3 bucket of that name.
+// A bucket as a URL or path: itself, or an S3 bucket of that name (such names hold no slash).
 std::string PlaceOfBucket(const std::string& bucket) {
-  return IsPlace(bucket) ? bucket : fmt::format("s3://{}", bucket);
+  const bool is_place = bucket.find('/') != std::string::npos || bucket.starts_with('.');
+  return is_place ? bucket : fmt::format("s3://{}", bucket);
 }
 
 std::string Join(const std::string& folder, const std::string& name) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <utility>
 #include <variant>
@@ -104,9 +105,10 @@ void Assign(Job& job, const MemberVariant& member, T value) {
 template <typename T>
 T ParseNumber(std::string_view text, std::string_view kind, std::string_view origin) {
   T value = {};
+  // from_chars knows no plus sign, and would take the minus of "+-1" for the number's own.
   const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) {
+  if (error != std::errc() || end != text.data() + text.size() || text.starts_with("+-")) {
     Refuse(origin, fmt::format("\"{}\" is not {}", text, kind));
   }
   return value;
@@ -349,20 +351,20 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 const Row& FindRow(std::string_view name, std::string_view origin) {
-  const Row* closest = nullptr;
+  std::string_view closest;
   size_t closest_distance = 3;
   for (const Row& row : Rows()) {
-    if (row.option.name == name || (!row.option.alias.empty() && row.option.alias == name)) {
-      return row;
-    }
-    const size_t distance = EditDistance(row.option.name, name);
-    if (distance < closest_distance) {
-      closest = &row;
+    for (const std::string_view known : {row.option.name, row.option.alias}) {
+      if (known.empty()) continue;
+      if (known == name) return row;
+      const size_t distance = EditDistance(known, name);
+      if (distance >= closest_distance) continue;
+      closest = known;
       closest_distance = distance;
     }
   }
   std::string what = fmt::format("unknown key \"{}\"", name);
-  if (closest != nullptr) what += fmt::format("; did you mean \"{}\"?", closest->option.name);
+  if (!closest.empty()) what += fmt::format("; did you mean \"{}\"?", closest);
   Refuse(origin, what);
 }
 
@@ -426,8 +428,12 @@ base::Json JobToJson(const Job& job) {
 Job JobFromJson(const base::Json& json, std::string_view origin) {
   if (!json.is_object()) Refuse(origin, "a job is a JSON object");
   Job job;
+  std::map<std::string_view, std::string_view> given;  // an option's name, and the key that set it
   for (const auto& [key, value] : json.AsObject()) {
-    SetOptionFromJson(job, key, value, fmt::format("{}: {}", origin, key));
+    const std::string place = fmt::format("{}: {}", origin, key);
+    const auto [other, is_new] = given.emplace(FindRow(key, place).option.name, key);
+    if (!is_new) Refuse(place, fmt::format("given twice, the other time as \"{}\"", other->second));
+    SetOptionFromJson(job, key, value, place);
   }
   return job;
 }
