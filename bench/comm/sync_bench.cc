@@ -1,0 +1,278 @@
+// One synchronisation of 4 worker processes over the file store, beside what cannot be avoided.
+//
+// Short vectors (1 KB): the floor is the same message graph over pipes, by the same processes: who
+// sleeps until whose message has come is the same, and a pipe carries 1 KB and wakes its sleeper
+// with one system call at each end. Whatever lets sleeping processes exchange these messages has to
+// schedule the same wake-ups; what a round takes beyond that is the channel's own cost. Blocks of
+// rounds alternate between pipes and store, so that both see the same machine.
+//
+// Long vectors (12 MB): bytes written and read by all ranks over time, beside copying a file of
+// that size in the same folder (one write and one read of it) and beside memcpy.
+//
+// Usage: sync_bench [FOLDER], /dev/shm by default.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include "lambdaml/base/clock.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
+#include "lambdaml/comm/make_communicator.h"
+#include "lambdaml/store/file_store.h"
+
+namespace lambdaml {
+namespace {
+
+constexpr int kRanks = 4;
+constexpr size_t kShortLength = 256;       // 1 KB of float32
+constexpr size_t kLongLength = 3'000'000;  // 12 MB
+constexpr int kBlocks = 21;
+constexpr int kShortRoundsPerBlock = 200;
+constexpr int kLongRounds = 21;
+
+using comm::Pattern;
+
+// A pipe for each ordered pair of ranks.
+class PipeMesh {
+ public:
+  PipeMesh() {
+    for (auto& row : pipes_) {
+      for (auto& ends : row) {
+        if (::pipe(ends.data()) != 0) throw std::runtime_error("pipe");
+      }
+    }
+  }
+  void Send(int from, int to, const std::vector<float>& message) const {
+    const size_t size = message.size() * sizeof(float);
+    if (::write(pipes_[from][to][1], message.data(), size) != static_cast<ssize_t>(size)) {
+      throw std::runtime_error("write");
+    }
+  }
+  void Receive(int from, int to, std::vector<float>& message) const {
+    auto* data = reinterpret_cast<char*>(message.data());
+    size_t left = message.size() * sizeof(float);
+    while (left > 0) {
+      const ssize_t count = ::read(pipes_[from][to][0], data, left);
+      if (count <= 0) throw std::runtime_error("read");
+      data += count;
+      left -= static_cast<size_t>(count);
+    }
+  }
+
+ private:
+  std::array<std::array<std::array<int, 2>, kRanks>, kRanks> pipes_ = {};
+};
+
+// The message graphs of the two patterns over pipes; the additions are the same too.
+void PipeReduce(const PipeMesh& mesh, int rank, std::vector<float>& vector) {
+  std::vector<float> other(vector.size());
+  if (rank != 0) {
+    mesh.Send(rank, 0, vector);
+    mesh.Receive(0, rank, vector);
+    return;
+  }
+  for (int peer = 1; peer < kRanks; ++peer) {
+    mesh.Receive(peer, 0, other);
+    for (size_t i = 0; i < vector.size(); ++i) vector[i] += other[i];
+  }
+  for (int peer = 1; peer < kRanks; ++peer) mesh.Send(0, peer, vector);
+}
+
+void PipeReduceScatter(const PipeMesh& mesh, int rank, std::vector<float>& vector) {
+  const size_t size = vector.size() / kRanks;
+  const auto chunk = [&](int of) {
+    const auto begin = vector.begin() + static_cast<ptrdiff_t>(size) * of;
+    return std::vector<float>(begin, begin + static_cast<ptrdiff_t>(size));
+  };
+  for (int step = 1; step < kRanks; ++step) {
+    const int peer = (rank + step) % kRanks;
+    mesh.Send(rank, peer, chunk(peer));
+  }
+  std::vector<float> sum = chunk(rank);
+  std::vector<float> other(size);
+  for (int peer = 0; peer < kRanks; ++peer) {
+    if (peer == rank) continue;
+    mesh.Receive(peer, rank, other);
+    for (size_t i = 0; i < size; ++i) sum[i] += other[i];
+  }
+  for (int peer = 0; peer < kRanks; ++peer) {
+    if (peer != rank) mesh.Send(rank, peer, sum);
+  }
+  for (int peer = 0; peer < kRanks; ++peer) {
+    if (peer != rank) mesh.Receive(peer, rank, other);
+    const auto& values = peer == rank ? sum : other;
+    std::copy(values.begin(), values.end(), vector.begin() + static_cast<ptrdiff_t>(size) * peer);
+  }
+}
+
+// What rank 0 measures, in memory that the parent sees too.
+struct Results {
+  double pipe_us[kBlocks * kShortRoundsPerBlock];
+  double store_us[kBlocks * kShortRoundsPerBlock];
+  double long_ms[kLongRounds];
+  uint64_t long_bytes;  // written and read per round, by all ranks
+};
+
+double Median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+void Fill(int rank, std::vector<float>& vector) {
+  for (size_t i = 0; i < vector.size(); ++i) {
+    vector[i] = static_cast<float>(rank + 1) + static_cast<float>(i % 7);
+  }
+}
+
+void Verify(const std::vector<float>& vector) {
+  for (size_t i = 0; i < vector.size(); ++i) {
+    const auto expected = static_cast<float>(kRanks * (kRanks + 1) / 2 + kRanks * (i % 7));
+    if (vector[i] != expected) throw std::runtime_error("wrong sum");
+  }
+}
+
+double TimeOf(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void RunRank(int rank, Pattern pattern, const PipeMesh& mesh, const std::string& folder,
+             Results& results) {
+  store::FileStore store(folder);
+  const comm::Membership membership = {.job = "bench", .rank = rank, .worker_count = kRanks};
+  const auto communicator = comm::MakeCommunicator(pattern, store, membership);
+  const auto over_pipes = pattern == Pattern::kReduce ? PipeReduce : PipeReduceScatter;
+
+  std::vector<float> vector(kShortLength);
+  Fill(rank, vector);
+  over_pipes(mesh, rank, vector);
+  Verify(vector);
+  Fill(rank, vector);
+  communicator->AllReduceSum({}, vector);
+  Verify(vector);
+
+  for (int block = 0; block < kBlocks; ++block) {
+    for (int round = 0; round < kShortRoundsPerBlock; ++round) {
+      const double seconds = TimeOf([&] { over_pipes(mesh, rank, vector); });
+      if (rank == 0) results.pipe_us[block * kShortRoundsPerBlock + round] = seconds * 1e6;
+    }
+    for (int round = 0; round < kShortRoundsPerBlock; ++round) {
+      const double seconds = TimeOf([&] { communicator->AllReduceSum({}, vector); });
+      if (rank == 0) results.store_us[block * kShortRoundsPerBlock + round] = seconds * 1e6;
+    }
+  }
+
+  std::vector<float> long_vector(kLongLength);
+  Fill(rank, long_vector);
+  communicator->AllReduceSum({}, long_vector);
+  Verify(long_vector);
+  const store::Counters before = store.counters();
+  for (double& ms : results.long_ms) {
+    Fill(rank, long_vector);
+    communicator->AllGather({});  // all start together
+    const double seconds = TimeOf([&] { communicator->AllReduceSum({}, long_vector); });
+    if (rank == 0) ms = seconds * 1e3;
+  }
+  const store::Counters after = store.counters();
+  const uint64_t bytes =
+      after.bytes_read - before.bytes_read + after.bytes_written - before.bytes_written;
+  __atomic_fetch_add(&results.long_bytes, bytes / kLongRounds, __ATOMIC_RELAXED);
+}
+
+// Seconds to write a file as long as the vector and read it back, and to memcpy as much.
+struct CopySeconds {
+  double file = 0;
+  double memory = 0;
+};
+
+CopySeconds MeasureCopies(const std::string& folder) {
+  std::vector<float> from(kLongLength, 1.0F);
+  std::vector<float> to(kLongLength);
+  const auto bytes = std::as_bytes(std::span(from));
+  std::vector<double> file_s;
+  std::vector<double> memory_s;
+  for (int i = 0; i < kLongRounds; ++i) {
+    file_s.push_back(TimeOf([&] {
+      base::WriteFileAtomic(folder + "/copy", bytes);
+      const base::Blob blob = base::MapFile(folder + "/copy", true);
+      std::memcpy(to.data(), blob.data(), blob.size());
+    }));
+    memory_s.push_back(TimeOf([&] { std::memcpy(to.data(), from.data(), bytes.size()); }));
+    from[static_cast<size_t>(i)] = to[static_cast<size_t>(i)] + 1.0F;
+  }
+  ::unlink((folder + "/copy").c_str());
+  return {Median(file_s), Median(memory_s)};
+}
+
+void RunPattern(Pattern pattern, const std::string& parent) {
+  const base::TemporaryDirectory folder(parent, "lambdaml_bench_");
+  const PipeMesh mesh;
+  void* shared =
+      ::mmap(nullptr, sizeof(Results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) throw std::runtime_error("mmap");
+  auto& results = *new (shared) Results();
+
+  std::vector<pid_t> children;
+  for (int rank = 0; rank < kRanks; ++rank) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    try {
+      RunRank(rank, pattern, mesh, folder.path(), results);
+      ::_exit(0);
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "rank {}: {}\n", rank, error.what());
+      ::_exit(1);
+    }
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (status != 0) throw std::runtime_error("a rank failed");
+  }
+
+  const char* name = pattern == Pattern::kReduce ? "reduce" : "reduce_scatter";
+  const double pipe_us = Median({std::begin(results.pipe_us), std::end(results.pipe_us)});
+  const double store_us = Median({std::begin(results.store_us), std::end(results.store_us)});
+  fmt::print(
+      "{:15} 1 KB: {:7.0f} us a round; pipes {:5.0f} us; above them {:5.0f} us, ratio {:.2f}\n",
+      name, store_us, pipe_us, store_us - pipe_us, store_us / pipe_us);
+
+  const CopySeconds copy = MeasureCopies(folder.path());
+  const double long_s = Median({std::begin(results.long_ms), std::end(results.long_ms)}) / 1e3;
+  const auto bytes = static_cast<double>(results.long_bytes);
+  const double copied = 2.0 * kLongLength * sizeof(float);
+  fmt::print(
+      "{:15} 12 MB: {:6.1f} ms a round, {:3.0f} MB written and read, {:4.1f} GB/s; one file copy "
+      "{:4.1f} ms, {:4.1f} GB/s, ratio {:.2f}; memcpy {:4.1f} ms, {:4.1f} GB/s\n",
+      name, long_s * 1e3, bytes / 1e6, bytes / long_s / 1e9, copy.file * 1e3,
+      copied / copy.file / 1e9, bytes / long_s / (copied / copy.file), copy.memory * 1e3,
+      copied / copy.memory / 1e9);
+  ::munmap(shared, sizeof(Results));
+}
+
+}  // namespace
+}  // namespace lambdaml
+
+int main(int argc, char** argv) {
+  const std::string parent = argc > 1 ? argv[1] : "/dev/shm";
+  try {
+    lambdaml::RunPattern(lambdaml::comm::Pattern::kReduce, parent);
+    lambdaml::RunPattern(lambdaml::comm::Pattern::kReduceScatter, parent);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "sync_bench: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
