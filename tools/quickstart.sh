@@ -17,8 +17,8 @@ say 'Installing what is needed'
 tools/install_dependencies.sh build
 
 say 'Building'
-cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release
-cmake --build build/release --target programs
+cmake --preset release -DLAMBDAML_BUILD_TESTS=OFF -DLAMBDAML_BUILD_BENCH=OFF
+cmake --build --preset release
 
 readonly LAMBDAML=build/release/bin/lambdaml
 readonly MODELS=build/quickstart

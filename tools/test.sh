@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and runs the tests; stops at the first preset that fails.
+# Installs what the tests need, builds and runs them; stops at the first preset that fails.
 #
 # Usage: tools/test.sh [PRESET...]    presets: release (default), dev (address and undefined
 #                                     behaviour sanitizers), tsan (thread sanitizer)
@@ -21,6 +21,7 @@ test_preset() {
   tools/check_skipped.py "$report"
 }
 
+tools/install_dependencies.sh build test
 [ $# -gt 0 ] || set -- release
 for preset in "$@"; do
   printf '\n== %s ==\n' "$preset"
