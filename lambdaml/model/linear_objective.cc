@@ -110,7 +110,7 @@ int64_t LinearObjective::GradientBlocksMax(RowRange rows) const {
   return std::clamp<int64_t>(count_max, 1, kBlockCountMax);
 }
 
-void LinearObjective::SetParameters(std::span<const float> w, Scale scale) {
+void LinearObjective::SetParameters(std::span<const float> w, Factors scale) {
   const int64_t n_outputs = shape_.n_outputs();
   weights_ = w.data();
   weight_scale_ = scale.penalised;
@@ -282,7 +282,7 @@ double LinearObjective::CurvatureBound(RowRange rows) {
 }
 
 LossStats LinearObjective::Descend(RowRange rows, float step, std::span<float> w) {
-  if (!dataset_.is_dense()) return DescendSparse(rows, step, Scale{}, w, {});
+  if (!dataset_.is_dense()) return DescendSparse(rows, {}, {step, step}, w, {});
   step_gradient_.resize(w.size());
   const LossStats stats = Gradient(rows, w, step_gradient_);
   for (size_t i = 0; i < w.size(); ++i) w[i] -= step * step_gradient_[i];
@@ -308,13 +308,13 @@ void LinearObjective::SetAnchor(std::span<const float> anchor) {
   });
 }
 
-LossStats LinearObjective::DescendScaled(RowRange rows, float step, Scale scale,
+LossStats LinearObjective::DescendScaled(RowRange rows, Factors scale, Factors step,
                                          std::span<float> v) {
-  return DescendSparse(rows, step, scale, v, anchor_scores_);
+  return DescendSparse(rows, scale, step, v, anchor_scores_);
 }
 
-LossStats LinearObjective::DescendSparse(RowRange rows, float step, Scale scale, std::span<float> v,
-                                         std::span<const float> anchor_scores) {
+LossStats LinearObjective::DescendSparse(RowRange rows, Factors scale, Factors step,
+                                         std::span<float> v, std::span<const float> anchor_scores) {
   CheckRange(rows, v.size());
   SetParameters(v, scale);
   const auto n_outputs = static_cast<size_t>(shape_.n_outputs());
@@ -339,8 +339,7 @@ LossStats LinearObjective::DescendSparse(RowRange rows, float step, Scale scale,
   std::fill(bias_sums_.begin(), bias_sums_.end(), 0.0);
   ForEachTile(rows, [&](RowRange tile) {
     const float* residuals = residuals_of(tile);
-    SparseDescend(dataset_.sparse(), tile, residuals, shape_.n_outputs(), step / scale.penalised,
-                  v.data());
+    SparseDescend(dataset_.sparse(), tile, residuals, shape_.n_outputs(), step.penalised, v.data());
     for (size_t k = 0; k < n_outputs; ++k) {
       for (size_t i = 0; i < static_cast<size_t>(tile.size()); ++i) {
         bias_sums_[k] += static_cast<double>(residuals[k * kTileRows + i]);
@@ -348,7 +347,7 @@ LossStats LinearObjective::DescendSparse(RowRange rows, float step, Scale scale,
     }
   });
   if (shape_.bias) {
-    const double bias_step = static_cast<double>(step) / static_cast<double>(scale.others);
+    const auto bias_step = static_cast<double>(step.others);
     float* bias = v.data() + shape_.bias_offset();
     for (size_t k = 0; k < n_outputs; ++k) {
       bias[k] = static_cast<float>(static_cast<double>(bias[k]) - bias_step * bias_sums_[k]);

@@ -66,8 +66,8 @@ class LinearObjective final : public Objective, private ScaledDescent {
   };
 
   void SetAnchor(std::span<const float> anchor) override;
-  LossStats DescendScaled(RowRange rows, float step, Scale scale, std::span<float> v) override;
-  LossStats DescendSparse(RowRange rows, float step, Scale scale, std::span<float> v,
+  LossStats DescendScaled(RowRange rows, Factors scale, Factors step, std::span<float> v) override;
+  LossStats DescendSparse(RowRange rows, Factors scale, Factors step, std::span<float> v,
                           std::span<const float> anchor_scores);
 
   void CheckRange(RowRange rows, size_t parameters) const;
@@ -83,7 +83,7 @@ class LinearObjective final : public Objective, private ScaledDescent {
   LossStats ForEachBlock(const Blocks& blocks, const Use& use);
 
   // Points the kernels at the parameters w, which must stay as long as they are used.
-  void SetParameters(std::span<const float> w, Scale scale = {});
+  void SetParameters(std::span<const float> w, Factors scale = {});
   DenseTile DenseTileOf(RowRange tile) const;
   void ScoresOfTile(RowRange tile, float* scores) const;
   // Turns a tile's scores into residuals.

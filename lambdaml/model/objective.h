@@ -43,7 +43,8 @@ struct LossStats {
 // steps; what an objective needs of it is computed once.
 class ScaledDescent {
  public:
-  struct Scale {
+  // One number for the penalised parameters and one for the others.
+  struct Factors {
     float penalised = 1;
     float others = 1;
   };
@@ -53,8 +54,9 @@ class ScaledDescent {
   // Sets the anchor; empty: all zeros. Costs one pass over the data unless empty.
   virtual void SetAnchor(std::span<const float> anchor) = 0;
 
-  // w -= step · Σ_r ∂loss(w; r)/∂w over `rows`, by way of v: v_i -= step / scale_i · …
-  virtual LossStats DescendScaled(RowRange rows, float step, Scale scale, std::span<float> v) = 0;
+  // v_i -= step_i · Σ_r ∂loss(w; r)/∂w_i over `rows`. For a step of η in w, step_i is η / scale_i.
+  virtual LossStats DescendScaled(RowRange rows, Factors scale, Factors step,
+                                  std::span<float> v) = 0;
 };
 
 // Threads: one caller; an objective may use a thread pool inside, and its results do not depend on

@@ -229,7 +229,7 @@ TEST(LinearObjective, DescendsAtAScaledPointAsAtThePlainOne) {
     LinearObjective objective(data.sparse, data.classes, shape, LinearLoss::kLogistic, pool);
     const std::vector<float> anchor = MakeParameters(shape.parameter_count(), 1);
     std::vector<float> v = MakeParameters(shape.parameter_count(), 2);
-    const ScaledDescent::Scale scale{0.25F, 0.5F};
+    const ScaledDescent::Factors scale{0.25F, 0.5F};
     const auto point = [&] {
       std::vector<float> w(v.size());
       for (size_t i = 0; i < v.size(); ++i) {
@@ -241,7 +241,7 @@ TEST(LinearObjective, DescendsAtAScaledPointAsAtThePlainOne) {
     ScaledDescent* scaled = objective.scaled_descent();
     ASSERT_NE(scaled, nullptr);
     scaled->SetAnchor(anchor);
-    const LossStats a = scaled->DescendScaled({10, 400}, 0.01F, scale, v);
+    const LossStats a = scaled->DescendScaled({10, 400}, scale, {0.04F, 0.02F}, v);
     const LossStats b = objective.Descend({10, 400}, 0.01F, expected);
     EXPECT_NEAR(a.loss_sum, b.loss_sum, 1e-4);
     const std::vector<float> moved = point();
