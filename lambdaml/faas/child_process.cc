@@ -35,6 +35,7 @@ struct ChildPlan {
   char* const* arguments;
   char* const* environment;
   int output_descriptor;
+  int error_descriptor;
   int failure_descriptor;  // close-on-exec pipe that carries errno if the program cannot start
   pid_t parent;
 };
@@ -51,12 +52,13 @@ void ResetSignals() {
 bool PrepareDescriptors(const ChildPlan& plan, int* failure_descriptor) {
   // Out of the way of 0, 1 and 2, whatever was closed in the parent.
   const int output = ::fcntl(plan.output_descriptor, F_DUPFD_CLOEXEC, 10);
+  const int error = ::fcntl(plan.error_descriptor, F_DUPFD_CLOEXEC, 10);
   *failure_descriptor = ::fcntl(plan.failure_descriptor, F_DUPFD_CLOEXEC, 10);
-  if (output < 0 || *failure_descriptor < 0) return false;
+  if (output < 0 || error < 0 || *failure_descriptor < 0) return false;
   const int null_input = ::open("/dev/null", O_RDONLY);
   if (null_input < 0) return false;
   if (::dup2(null_input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 ||
-      ::dup2(output, STDERR_FILENO) < 0) {
+      ::dup2(error, STDERR_FILENO) < 0) {
     return false;
   }
   return ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
@@ -104,6 +106,9 @@ ChildProcess::ChildProcess(const ProcessOptions& options) {
                           .arguments = argument_pointers.data(),
                           .environment = environment_pointers.data(),
                           .output_descriptor = options.output_descriptor,
+                          .error_descriptor = options.error_descriptor >= 0
+                                                  ? options.error_descriptor
+                                                  : options.output_descriptor,
                           .failure_descriptor = write_end.get(),
                           .parent = ::getpid()};
   // A signal handler of this program must not run in the child.

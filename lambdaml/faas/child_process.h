@@ -16,6 +16,7 @@ struct ProcessOptions {
   std::vector<std::string> environment;  // "NAME=value"; the parent's is not inherited
   std::string working_directory;
   int output_descriptor = -1;  // its standard output and error; standard input is /dev/null
+  int error_descriptor = -1;   // its standard error, if it is to go elsewhere
 };
 
 struct ExitStatus {

@@ -70,7 +70,35 @@ bool Detach(int read_end) {
   ::_exit(0);
 }
 
+// Whether anything but folders is in the folder or below.
+bool HoldsFile(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::recursive_directory_iterator();
+       entries.increment(error)) {
+    if (!entries->is_directory(error) || entries->is_symlink(error)) return true;
+  }
+  return static_cast<bool>(error);  // what cannot be seen is taken for a file
+}
+
 }  // namespace
+
+std::string ReasonNotToDelete(const std::string& folder) {
+  const std::filesystem::path path = folder;
+  if (!path.is_absolute() || folder.find('\0') != folder.npos) return "it is no absolute path";
+  std::ptrdiff_t depth = 0;
+  for (const std::filesystem::path& part : path.relative_path()) {
+    if (part.empty() || part == "." || part == "..") return "it is no plain path";
+    ++depth;
+  }
+  if (depth < 2 || path != path.lexically_normal()) return "it is no folder of a run";
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::symlink_status(path, error);
+  if (!std::filesystem::exists(status)) return "";
+  if (!std::filesystem::is_directory(status)) return "it is no folder";
+  if (HoldsFile(folder)) return "there are files in it already";
+  return "";
+}
 
 Reaper::Reaper() {
   // A socket pair rather than a pipe: writing to a dead guardian must not raise SIGPIPE.
@@ -92,13 +120,12 @@ Reaper::~Reaper() {
 }
 
 void Reaper::DeleteAtEnd(const std::string& folder) {
-  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  const auto depth = std::distance(path.begin(), path.end());  // the root counts as one
-  if (!path.is_absolute() || depth < 3 || folder.find('\0') != folder.npos) {
+  const std::string reason = ReasonNotToDelete(folder);
+  if (!reason.empty()) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
-                      fmt::format("delete folder {} at the end: refused", folder));
+                      fmt::format("delete folder \"{}\" at the end: refused, {}", folder, reason));
   }
-  const std::string text = path.string() + '\0';
+  const std::string text = folder + '\0';
   const ssize_t count = ::send(pipe_.get(), text.data(), text.size(), MSG_NOSIGNAL);
   if (count != static_cast<ssize_t>(text.size())) {
     throw base::Error(base::ErrorCode::kUnavailable, "the clean-up process has ended");

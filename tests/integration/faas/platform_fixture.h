@@ -56,7 +56,7 @@ class PlatformTest : public ::testing::Test {
     return base::Json::Parse(result.payload, "payload").At(key).AsString();
   }
 
-  base::TemporaryDirectory folder_{::testing::TempDir(), "faas-"};
+  base::TemporaryDirectory folder_{std::filesystem::temp_directory_path().string(), "faas-"};
   std::unique_ptr<LocalPlatform> platform_ = std::make_unique<LocalPlatform>();
   std::unique_ptr<Invoker> invoker_;
 };
