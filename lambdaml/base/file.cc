@@ -68,17 +68,26 @@ void WriteAll(int descriptor, ByteSpan bytes, const std::string& path) {
 }
 
 void WriteFileAtomic(const std::string& path, ByteSpan bytes) {
-  const auto [temporary, descriptor] = CreateTemporaryBeside(path);
-  FileDescriptor file(descriptor);
-  try {
-    WriteAll(file.get(), bytes, path);
-    // Some file systems report a full disk only here.
-    if (::close(file.Release()) != 0) ThrowErrno("write", path, errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) ThrowErrno("write", path, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
+  AtomicFile file(path);
+  file.Append(bytes);
+  file.Commit();
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  auto [temporary, descriptor] = CreateTemporaryBeside(path_);
+  temporary_ = std::move(temporary);
+  file_ = FileDescriptor(descriptor);
+}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::Commit() {
+  // Some file systems report a full disk only here.
+  if (::close(file_.Release()) != 0) ThrowErrno("write", path_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) ThrowErrno("write", path_, errno);
+  temporary_.clear();
 }
 
 FileDescriptor CreateFile(const std::string& path) {

@@ -66,4 +66,22 @@ class FileDescriptor {
   int descriptor_;
 };
 
+// WriteFileAtomic for content that comes in pieces: the file is there, whole, after Commit, and
+// nothing is left behind without it. Errors: as WriteFileAtomic.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  void Append(ByteSpan bytes) { WriteAll(file_.get(), bytes, path_); }
+  void Commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;  // empty once it has its final name
+  FileDescriptor file_;
+};
+
 }  // namespace lambdaml::base

@@ -23,28 +23,31 @@ void SparseBuilder::EndRow() {
   row_offsets_.Append(static_cast<int64_t>(pending_));
 }
 
-void SparseBuilder::Append(const Dataset& rows) {
-  for (int64_t r = 0; r < rows.rows(); ++r) {
-    BeginRow(rows.labels[static_cast<size_t>(r)]);
-    if (rows.is_dense()) {
-      const float* row = rows.dense().row(r);
-      ReserveNonzeros(static_cast<size_t>(rows.n_features()));
-      for (int64_t j = 0; j < rows.n_features(); ++j) {
-        if (row[j] != 0) Put(static_cast<int32_t>(j), row[j]);
-      }
-    } else {
-      const SparseRows& sparse = rows.sparse();
-      const auto begin = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(r)]);
-      const auto end = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(r) + 1]);
-      ReserveNonzeros(end - begin);
-      for (size_t i = begin; i < end; ++i) Put(sparse.columns[i], sparse.values[i]);
+void SparseBuilder::AppendRowOf(const Dataset& source, int64_t row) {
+  BeginRow(source.labels[static_cast<size_t>(row)]);
+  if (source.is_dense()) {
+    const float* const values = source.dense().row(row);
+    ReserveNonzeros(static_cast<size_t>(source.n_features()));
+    for (int64_t j = 0; j < source.n_features(); ++j) {
+      if (values[j] != 0) Put(static_cast<int32_t>(j), values[j]);
     }
-    EndRow();
+  } else {
+    const SparseRows& sparse = source.sparse();
+    const auto begin = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(row)]);
+    const auto end = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(row) + 1]);
+    ReserveNonzeros(end - begin);
+    for (size_t i = begin; i < end; ++i) Put(sparse.columns[i], sparse.values[i]);
   }
+  EndRow();
+}
+
+void SparseBuilder::Append(const Dataset& source) {
+  for (int64_t r = 0; r < source.rows(); ++r) AppendRowOf(source, r);
 }
 
 Dataset SparseBuilder::Finish(int64_t n_features) && {
-  LAMBDAML_CHECK(n_features >= width_ && rows() > 0);
+  LAMBDAML_CHECK(n_features >= width_);
+  if (row_offsets_.size() == 0) row_offsets_.Append(0);
   labels_.Trim();
   row_offsets_.Trim();
   columns_.Trim();
@@ -55,19 +58,21 @@ Dataset SparseBuilder::Finish(int64_t n_features) && {
   return {rows, storage->labels(), storage};
 }
 
-void DenseBuilder::Append(const Dataset& rows) {
-  LAMBDAML_CHECK(rows.n_features() <= width_);
-  for (int64_t r = 0; r < rows.rows(); ++r) {
-    float* const target = AppendRow(rows.labels[static_cast<size_t>(r)]);
-    if (rows.is_dense()) {
-      std::copy_n(rows.dense().row(r), rows.n_features(), target);
-    } else {
-      const SparseRows& sparse = rows.sparse();
-      const auto begin = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(r)]);
-      const auto end = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(r) + 1]);
-      for (size_t i = begin; i < end; ++i) target[sparse.columns[i]] = sparse.values[i];
-    }
+void DenseBuilder::AppendRowOf(const Dataset& source, int64_t row) {
+  float* const target = AppendRow(source.labels[static_cast<size_t>(row)]);
+  if (source.is_dense()) {
+    std::copy_n(source.dense().row(row), source.n_features(), target);
+    return;
   }
+  const SparseRows& sparse = source.sparse();
+  const auto begin = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(row)]);
+  const auto end = static_cast<size_t>(sparse.row_offsets[static_cast<size_t>(row) + 1]);
+  for (size_t i = begin; i < end; ++i) target[sparse.columns[i]] = sparse.values[i];
+}
+
+void DenseBuilder::Append(const Dataset& source) {
+  LAMBDAML_CHECK(source.n_features() <= width_);
+  for (int64_t r = 0; r < source.rows(); ++r) AppendRowOf(source, r);
 }
 
 void DenseBuilder::TruncateRows(int64_t rows) {
@@ -97,7 +102,6 @@ void DenseBuilder::SetWidth(int64_t width) {
 }
 
 Dataset DenseBuilder::Finish() && {
-  LAMBDAML_CHECK(rows() > 0);
   labels_.Trim();
   values_.Trim();
   auto storage = std::make_shared<DenseBuilder>(std::move(*this));

@@ -28,8 +28,9 @@ class SparseBuilder {
   }
   void EndRow();
 
-  // Adds rows with their labels.
-  void Append(const Dataset& rows);
+  // Adds one row of a data set, or all of them, with labels.
+  void AppendRowOf(const Dataset& source, int64_t row);
+  void Append(const Dataset& source);
 
   // What was built so far; valid until the next change.
   SparseRows view() const {
@@ -64,8 +65,9 @@ class DenseBuilder {
     return values_.AppendZeros(static_cast<size_t>(width_));
   }
 
-  // Adds rows of at most width() columns with their labels.
-  void Append(const Dataset& rows);
+  // Adds one row of a data set of at most width() columns, or all of them, with labels.
+  void AppendRowOf(const Dataset& source, int64_t row);
+  void Append(const Dataset& source);
 
   // Drops the rows from `rows` on.
   void TruncateRows(int64_t rows);

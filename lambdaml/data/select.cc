@@ -1,0 +1,54 @@
+#include "lambdaml/data/select.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lambdaml/base/check.h"
+#include "lambdaml/data/builder.h"
+
+namespace lambdaml::data {
+namespace {
+
+template <typename Builder>
+void AppendRows(const Dataset& dataset, std::span<const int64_t> rows, Builder& builder) {
+  for (const int64_t row : rows) builder.AppendRowOf(dataset, row);
+}
+
+template <typename Builder>
+void AppendParts(std::span<const Dataset> parts, Builder& builder) {
+  for (const Dataset& part : parts) builder.Append(part);
+}
+
+}  // namespace
+
+Dataset TakeRows(const Dataset& dataset, std::span<const int64_t> rows) {
+  if (dataset.is_dense()) {
+    DenseBuilder builder(dataset.n_features());
+    AppendRows(dataset, rows, builder);
+    return std::move(builder).Finish();
+  }
+  SparseBuilder builder;
+  AppendRows(dataset, rows, builder);
+  return std::move(builder).Finish(dataset.n_features());
+}
+
+Dataset Concatenate(std::span<const Dataset> parts) {
+  LAMBDAML_CHECK(!parts.empty());
+  if (parts.size() == 1) return parts.front();
+  int64_t n_features = 0;
+  bool dense = true;
+  for (const Dataset& part : parts) {
+    n_features = std::max(n_features, part.n_features());
+    dense = dense && part.is_dense();
+  }
+  if (dense) {
+    DenseBuilder builder(n_features);
+    AppendParts(parts, builder);
+    return std::move(builder).Finish();
+  }
+  SparseBuilder builder;
+  AppendParts(parts, builder);
+  return std::move(builder).Finish(n_features);
+}
+
+}  // namespace lambdaml::data

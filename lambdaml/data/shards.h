@@ -1,0 +1,35 @@
+// A folder of shards: found, checked and loaded, one by one or as a whole.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/data/load.h"
+#include "lambdaml/data/manifest.h"
+
+namespace lambdaml::data {
+
+struct ShardFolder {
+  std::string path;
+  std::vector<std::string> names;    // rank 0 first
+  std::optional<Manifest> manifest;  // as in the folder's manifest.json
+
+  int64_t shard_count() const { return static_cast<int64_t>(names.size()); }
+};
+
+// Lists the shards of a folder: those of its manifest.json, or else its files "{i}_{n}" of one n,
+// as LambdaML writes them. Errors: kNotFound for a missing folder, or naming the missing shard;
+// kInvalidData for a bad manifest, no shards, or shards of different n.
+ShardFolder ListShards(const std::string& path);
+
+// Loads one shard; with a manifest its bytes are checked against it, and its width and layout are
+// the data set's, so that all workers' agree. Errors: as LoadFile; kCorrupt when the shard is not
+// the one described.
+Dataset LoadShard(const ShardFolder& folder, int64_t index, const LoadOptions& options);
+
+// Loads a file, or all shards of a folder one after the other, rank 0 first.
+Dataset LoadDataset(const std::string& path, const LoadOptions& options);
+
+}  // namespace lambdaml::data

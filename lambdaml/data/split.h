@@ -1,0 +1,32 @@
+// Deals the rows of a data set to shards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/data/manifest.h"
+#include "lambdaml/data/save.h"
+
+namespace lambdaml::data {
+
+struct SplitOptions {
+  int64_t parts = 1;
+  std::optional<uint64_t> shuffle_seed = std::nullopt;  // without it rows keep their order
+  FileFormat format = FileFormat::kNpz;
+};
+
+// Takes a finished file: its name inside the data set's folder, and its bytes.
+using FileSink = std::function<void(std::string_view name, base::ByteSpan bytes)>;
+
+// Row k of the (shuffled) order goes to shard k mod parts: so the first b rows of all shards
+// together are the first parts·b rows, and sizes differ by at most one. Hands each shard, named
+// ShardName(i, parts), and last the manifest to `sink`. Memory: one encoded shard at a time.
+// Errors: kInvalidArgument for fewer than 1 or more than kShardsMax parts or for more parts than
+// rows; what the sink throws.
+Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSink& sink);
+
+}  // namespace lambdaml::data
