@@ -1,0 +1,135 @@
+#include "support/child_program.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fstream>
+#include <poll.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::test {
+namespace {
+
+constexpr base::Duration kPollInterval = std::chrono::milliseconds(2);
+
+base::FileDescriptor MakeCapture(const char* name) {
+  base::FileDescriptor capture(::memfd_create(name, MFD_CLOEXEC));
+  if (capture.get() < 0) base::ThrowErrno("create", name, errno);
+  return capture;
+}
+
+std::string ReadCapture(int descriptor) {
+  struct stat status = {};
+  if (::fstat(descriptor, &status) != 0) base::ThrowErrno("read", "captured output", errno);
+  std::string text(static_cast<size_t>(status.st_size), '\0');
+  const ssize_t count = ::pread(descriptor, text.data(), text.size(), 0);
+  text.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return text;
+}
+
+std::string ReadProcFile(const std::string& pid, const char* name) {
+  std::ifstream file(fmt::format("/proc/{}/{}", pid, name));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return std::move(text).str();
+}
+
+// "123: lambdaml-worker --x" for each child that is not a zombie.
+std::vector<std::string> LivingChildren() {
+  std::vector<std::string> children;
+  const std::string parent = fmt::format("\nPPid:\t{}\n", ::getpid());
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string pid = entry.path().filename();
+    const std::string status = ReadProcFile(pid, "status");
+    if (status.find(parent) == std::string::npos) continue;
+    if (status.find("\nState:\tZ") != std::string::npos) continue;
+    std::string command = ReadProcFile(pid, "cmdline");
+    std::replace(command.begin(), command.end(), '\0', ' ');
+    children.push_back(fmt::format("{}: {}", pid, command));
+  }
+  return children;
+}
+
+}  // namespace
+
+ChildProgram::ChildProgram(const ProgramOptions& options)
+    : command_(fmt::format("{} {}", options.program, fmt::join(options.arguments, " "))),
+      out_(MakeCapture("standard output")),
+      err_(MakeCapture("standard error")),
+      started_(base::SystemClock().Now()) {
+  faas::ProcessOptions process;
+  process.program = options.program;
+  process.arguments = options.arguments;
+  process.environment = options.environment;
+  process.working_directory = options.working_directory;
+  process.output_descriptor = out_.get();
+  process.error_descriptor = err_.get();
+  process_ = std::make_unique<faas::ChildProcess>(process);
+}
+
+std::string ChildProgram::out() const { return ReadCapture(out_.get()); }
+
+std::string ChildProgram::err() const { return ReadCapture(err_.get()); }
+
+void ChildProgram::WaitUntil(const std::function<bool()>& condition, base::Duration timeout) const {
+  const base::Deadline deadline = base::Deadline::After(timeout);
+  while (!condition()) {
+    if (WaitForEnd(kPollInterval)) {
+      if (condition()) return;
+      Fail("ended too early");
+    }
+    if (deadline.Expired()) Fail("did not come to the point within its time");
+  }
+}
+
+ProgramResult ChildProgram::Wait(base::Duration timeout) {
+  if (!WaitForEnd(timeout)) Fail("did not end within its time");
+  const double seconds = base::Seconds(base::SystemClock().Now() - started_);
+  return {.status = process_->Reap(), .out = out(), .err = err(), .seconds = seconds};
+}
+
+bool ChildProgram::WaitForEnd(base::Duration timeout) const {
+  const auto timeout_ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  pollfd end = {.fd = process_->pidfd(), .events = POLLIN, .revents = 0};
+  return ::poll(&end, 1, static_cast<int>(timeout_ms)) == 1;
+}
+
+void ChildProgram::Fail(const std::string& what) const {
+  throw std::runtime_error(fmt::format("{}: {}\n--- standard output:\n{}\n--- standard error:\n{}",
+                                       command_, what, out(), err()));
+}
+
+ProgramResult RunProgram(const ProgramOptions& options, base::Duration timeout) {
+  return ChildProgram(options).Wait(timeout);
+}
+
+void AdoptOrphans() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) base::ThrowErrno("adopt", "orphans", errno);
+}
+
+std::vector<std::string> DescendantsLeft(base::Duration patience) {
+  const base::Deadline deadline = base::Deadline::After(patience);
+  for (;;) {
+    pid_t reaped = 0;
+    do {
+      reaped = ::waitpid(-1, nullptr, WNOHANG);
+    } while (reaped > 0);
+    if (reaped < 0) return {};  // ECHILD
+    if (deadline.Expired()) return LivingChildren();
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+}  // namespace lambdaml::test
