@@ -207,10 +207,10 @@ class Parser {
         ->type_name("FILE");
     AddFormat(*generate_app_, generate_.format, "format [npz if the output's name ends so]");
     generate_app_->add_option("--seed", generate_.seed, "of the rows [0]")->type_name("N");
-    generate_app_->add_option("--n_features", generate_.n_features, "features of blobs [2]")
+    generate_app_->add_option("--n_features", generate_.n_features, "features of blobs [10]")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-    generate_app_->add_option("--n_classes", generate_.n_classes, "clusters of blobs [2]")
+    generate_app_->add_option("--n_classes", generate_.n_classes, "clusters of blobs [3]")
         ->type_name("N")
         ->check(CLI::Range(int64_t{2}, int64_t{1000}));
     generate_app_->footer(

@@ -66,8 +66,8 @@ struct GenerateArguments {
   std::string output;
   std::string format;
   uint64_t seed = 0;
-  int64_t n_features = 2;  // blobs
-  int64_t n_classes = 2;   // blobs
+  std::optional<int64_t> n_features;  // blobs
+  std::optional<int64_t> n_classes;   // blobs
 };
 
 // The text of --help or --version, to be printed; the program then ends with success.

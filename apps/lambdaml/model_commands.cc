@@ -8,7 +8,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/units.h"
-#include "lambdaml/data/load.h"
+#include "lambdaml/data/shards.h"
 #include "lambdaml/model/linear_model_file.h"
 #include "lambdaml/train/evaluation.h"
 

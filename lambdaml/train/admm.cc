@@ -2,6 +2,7 @@
 #include <cmath>
 #include <utility>
 
+#include "lambdaml/optim/proximal_solver.h"
 #include "lambdaml/train/algorithm.h"
 #include "lambdaml/train/step_size.h"
 

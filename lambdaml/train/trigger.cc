@@ -13,6 +13,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
 #include "lambdaml/comm/job_keys.h"
+#include "lambdaml/data/shards.h"
 #include "lambdaml/faas/http_invoker.h"
 #include "lambdaml/faas/local_platform.h"
 #include "lambdaml/faas/reaper.h"
@@ -108,10 +109,12 @@ class LocalRun {
   void Prepare() {
     Stage(fmt::format("reading {}", job_.data));
     JobData data = OpenJobData(job_);
-    if (!job_.test.empty()) test_ = LoadForEvaluation(job_.test, job_.index_base);
+    if (!job_.test.empty()) {
+      test_ = data::LoadDataset(job_.test, {.index_base = static_cast<int>(job_.index_base)});
+    }
     if (!job_.init_model.empty()) {
       job_.init_model = std::filesystem::absolute(job_.init_model);
-      model::ParseLinearModel(base::MapFile(job_.init_model).text(), job_.init_model);
+      model::LoadLinearModel(job_.init_model);  // a bad file fails here, before anything starts
     }
     run_.emplace("", data.bytes_needed);
     reaper_.DeleteAtEnd(run_->path());
@@ -189,7 +192,7 @@ class LocalRun {
   void Evaluate(const base::Blob& model, report::RunSummary& summary) const {
     if (!test_) return;
     const Evaluation evaluation =
-        EvaluateLinearModel(model::ParseLinearModel(model.text(), "trained model"), *test_);
+        EvaluateModel(model::ParseLinearModel(model.text(), "trained model"), *test_);
     summary.test_loss = evaluation.loss;
     summary.test_accuracy = evaluation.accuracy;
   }
@@ -250,7 +253,7 @@ class LocalRun {
     summary.invocations = static_cast<int64_t>(invocations.size());
     summary.gb_seconds = report::GbSeconds(invocations);
     summary.cost =
-        report::CostOf(prices_, report::Architecture::kX86_64, invocations, summary.services);
+        report::CostOf(prices_, report::Architecture::kX86, invocations, summary.services);
     summary.prices_as_of = prices_.as_of;
     summary.prices_region = prices_.region;
   }

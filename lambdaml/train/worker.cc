@@ -14,7 +14,9 @@
 #include "lambdaml/model/linear_model_file.h"
 #include "lambdaml/model/linear_objective.h"
 #include "lambdaml/store/open_store.h"
+#include "lambdaml/train/evaluation.h"
 #include "lambdaml/train/job_defaults.h"
+#include "lambdaml/train/local_solver.h"
 #include "lambdaml/train/shards.h"
 #include "lambdaml/train/trainer.h"
 

@@ -1,0 +1,100 @@
+#include "lambdaml/train/job_data.h"
+
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
+#include "lambdaml/data/labels.h"
+#include "lambdaml/data/shards.h"
+#include "lambdaml/data/split.h"
+
+namespace lambdaml::train {
+namespace {
+
+// What a run writes beside its shards: logs, models, rounds of moderate models.
+constexpr uint64_t kRunBytes = 64 << 20;
+
+data::Layout LayoutOf(const wire::Job& job) {
+  if (job.model == wire::ModelKind::kSparseLr || job.model == wire::ModelKind::kSparseSvm) {
+    return data::Layout::kSparse;
+  }
+  switch (job.dataset_type) {
+    case wire::DatasetType::kDenseLibsvm:
+      return data::Layout::kDense;
+    case wire::DatasetType::kSparseLibsvm:
+      return data::Layout::kSparse;
+    case wire::DatasetType::kAuto:
+      break;
+  }
+  return data::Layout::kAuto;
+}
+
+void CheckRows(const wire::Job& job, int64_t rows) {
+  if (rows >= job.n_workers) return;
+  throw base::Error(
+      base::ErrorCode::kInvalidArgument,
+      fmt::format("{} has {} rows, too few for {} workers: give --workers {} or fewer", job.data,
+                  rows, job.n_workers, rows));
+}
+
+void CheckLabels(const wire::Job& job, const data::Manifest& manifest) {
+  const data::LabelMap labels = data::LabelMap::FromCounts(manifest.labels);
+  if (!job.n_classes || *job.n_classes == labels.class_count()) return;
+  throw base::Error(base::ErrorCode::kInvalidArgument,
+                    fmt::format("--n_classes {}: {} has {} different labels", *job.n_classes,
+                                job.data, labels.class_count()));
+}
+
+// Whether workers can read the shards of a folder where they are.
+bool ServesAsIs(const wire::Job& job, const data::ShardFolder& folder) {
+  if (!folder.manifest || folder.shard_count() < job.n_workers) return false;
+  if (job.n_features && *job.n_features != folder.manifest->n_features) return false;
+  const data::Layout layout = LayoutOf(job);
+  return layout == data::Layout::kAuto || layout == folder.manifest->layout;
+}
+
+uint64_t SizeBytes(const data::Dataset& dataset) {
+  const auto rows = static_cast<uint64_t>(dataset.rows());
+  if (dataset.is_dense()) return dataset.dense().values.size_bytes() + rows * sizeof(double);
+  const data::SparseRows& sparse = dataset.sparse();
+  return sparse.values.size_bytes() + sparse.columns.size_bytes() +
+         rows * (sizeof(double) + sizeof(int64_t));
+}
+
+}  // namespace
+
+JobData OpenJobData(const wire::Job& job) {
+  JobData result;
+  result.bytes_needed = kRunBytes;
+  if (std::filesystem::is_directory(job.data)) {
+    const data::ShardFolder folder = data::ListShards(job.data);
+    if (ServesAsIs(job, folder)) {
+      result.manifest = *folder.manifest;
+      CheckRows(job, result.manifest.rows);
+      return result;
+    }
+  }
+  result.dataset = data::LoadDataset(job.data, {.index_base = static_cast<int>(job.index_base),
+                                                .n_features = job.n_features,
+                                                .layout = LayoutOf(job)});
+  CheckRows(job, result.dataset->rows());
+  result.bytes_needed += SizeBytes(*result.dataset);
+  return result;
+}
+
+data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& job) {
+  if (data.dataset) {
+    const data::FileSink write = [&](std::string_view name, base::ByteSpan bytes) {
+      base::WriteFileAtomic(fmt::format("{}/{}", folder, name), bytes);
+    };
+    data.manifest = data::Split(
+        *data.dataset, {.parts = job.n_workers, .shuffle_seed = static_cast<uint64_t>(job.seed)},
+        write);
+  }
+  CheckLabels(job, data.manifest);
+  job.data = data.dataset ? folder : std::filesystem::absolute(job.data).string();
+  return std::move(data.manifest);
+}
+
+}  // namespace lambdaml::train

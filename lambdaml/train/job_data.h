@@ -1,0 +1,31 @@
+// A job's data on the trigger's side: read, checked against the job, and placed as binary shards
+// where workers can load them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/data/manifest.h"
+#include "lambdaml/wire/job.h"
+
+namespace lambdaml::train {
+
+struct JobData {
+  // The rows, if they must be split; nothing if job.data is a folder of shards that serves as it is
+  // (it has a manifest, and at least one shard per worker).
+  std::optional<data::Dataset> dataset;
+  data::Manifest manifest;    // of that folder; without shards if there are none yet
+  uint64_t bytes_needed = 0;  // of temporary space for the run
+};
+
+// Reads job.data. Errors: those of reading; kInvalidArgument if there are fewer rows than workers.
+JobData OpenJobData(const wire::Job& job);
+
+// Writes the shards and their manifest into `folder` if need be, and points job.data at them.
+// Checks the labels against the job's model and n_classes. Errors: kInvalidArgument, kInvalidData;
+// kResourceExhausted when the folder is full.
+data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& job);
+
+}  // namespace lambdaml::train

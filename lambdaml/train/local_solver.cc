@@ -1,0 +1,35 @@
+#include "lambdaml/train/local_solver.h"
+
+#include "lambdaml/base/random.h"
+#include "lambdaml/train/step_size.h"
+
+namespace lambdaml::train {
+namespace {
+
+// Local steps need not be more exact than the consensus they serve (Boyd et al. 2011, §3.4.4).
+constexpr double kSolverTolerance = 1e-4;
+
+}  // namespace
+
+std::unique_ptr<optim::ProximalSolver> MakeLocalSolver(model::LinearObjective& objective,
+                                                       const Problem& problem, Exchange& exchange,
+                                                       const wire::Job& job) {
+  const double data_weight = 1 / static_cast<double>(problem.rows_total);
+  const uint64_t seed =
+      base::MixSeed(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(exchange.rank()));
+  if (job.local_solver == wire::LocalSolver::kSgd) {
+    return optim::MakeSgdSolver(objective, {.data_weight = data_weight,
+                                            .lr = InitialLearningRate(problem, exchange, job),
+                                            .batch_size = *job.batch_size,
+                                            .n_epochs = *job.n_epochs,
+                                            .seed = seed});
+  }
+  if (objective.loss() == model::LinearLoss::kHinge) {
+    return optim::MakeDualSolver(
+        objective, {.data_weight = data_weight, .tolerance = kSolverTolerance, .seed = seed});
+  }
+  return optim::MakeLbfgsSolver(objective,
+                                {.data_weight = data_weight, .tolerance = kSolverTolerance});
+}
+
+}  // namespace lambdaml::train
