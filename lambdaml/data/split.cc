@@ -37,8 +37,11 @@ Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSi
   Manifest manifest;
   manifest.layout = dataset.is_dense() ? Layout::kDense : Layout::kSparse;
   for (int64_t i = 0; i < options.parts; ++i) {
-    const Dataset shard =
-        MakeShard(dataset, order, static_cast<size_t>(i), static_cast<size_t>(options.parts));
+    std::vector<int64_t> rows;
+    for (int64_t k = i; k < dataset.rows(); k += options.parts) {
+      rows.push_back(order[static_cast<size_t>(k)]);
+    }
+    const Dataset shard = TakeRows(dataset, rows);
     const base::Bytes bytes = Encode(shard, options.format);
     std::string name = ShardName(i, options.parts);
     sink(name, bytes);
