@@ -1,5 +1,5 @@
 // Prices of cloud services at a date, as data: config/prices.json is built in, and a file of the
-// same form replaces it. docs/formats.md describes the form.
+// same form replaces it. docs/run-log.md describes the form.
 #pragma once
 
 #include <map>

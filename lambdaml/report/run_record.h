@@ -1,5 +1,5 @@
 // What a run says about itself: one record for each epoch and a summary at the end, as structs and
-// as JSON lines (--log). docs/formats.md lists the keys, which stay as they are.
+// as JSON lines (--log). docs/run-log.md lists the keys, which stay as they are.
 //
 // A line is one object whose "event" is "epoch", "summary" or "error". What was not measured is
 // left out; a loss that is infinite or not a number is null.
