@@ -98,6 +98,20 @@ TEST_F(LocalPlatformTest, InvocationsAtTheSameTimeRunInDifferentEnvironments) {
   EXPECT_EQ(logs.size(), 4U);
 }
 
+TEST_F(LocalPlatformTest, TheMostRecentlyUsedEnvironmentIsReusedFirst) {
+  platform_->CreateFunction(Config());
+  auto invoker = MakeHttpInvoker(platform_->endpoint());
+  std::thread longer([&] { invoker->Invoke("worker", R"({"do":"sleep","ms":1500})", Soon()); });
+  while (!base::FileExists(logs() + "/worker-1.log")) std::this_thread::yield();
+  invoker->Invoke("worker", "{}", Soon());
+  longer.join();
+  for (int i = 0; i < 3; ++i) invoker->Invoke("worker", "{}", Soon());
+  const std::vector<InvocationRecord> records = platform_->TakeRecords();
+  ASSERT_EQ(records.size(), 5U);
+  EXPECT_EQ(records[0].log_path, logs() + "/worker-2.log");
+  for (size_t i = 1; i < 5; ++i) EXPECT_EQ(records[i].log_path, logs() + "/worker-1.log");
+}
+
 TEST_F(LocalPlatformTest, ManyThreadsInvokeAtOnceAndEachGetsItsOwnAnswer) {
   FunctionConfig config = Config();
   platform_->CreateFunction(config);

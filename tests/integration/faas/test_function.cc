@@ -103,7 +103,10 @@ std::string Handle(const Invocation& invocation) {
   if (verb == "signal") ::raise(static_cast<int>(integer("number")));
   if (verb == "exit") ::_exit(static_cast<int>(integer("status")));
   if (verb == "sleep") SleepMs(integer("ms"));
-  if (verb == "allocate") Allocate(integer("mb"), request.Find("shared") != nullptr);
+  if (verb == "allocate") {
+    Allocate(integer("mb"), request.Find("shared") != nullptr);
+    SleepMs(integer("hold_ms"));
+  }
   if (verb == "large") return std::string(static_cast<size_t>(integer("bytes")), 'x');
   if (verb == "print") std::cout << request.At("text").AsString() << std::flush;
   if (verb == "environment") return Environment();
