@@ -22,9 +22,9 @@ struct ShardEntry {
   int64_t rows = 0;
   int64_t n_features = 0;
   int64_t nonzeros = 0;
-  std::optional<LabelCounts> labels;
+  std::optional<LabelCounts> labels = std::nullopt;
   int64_t size_bytes = 0;
-  std::string checksum;  // base::ChecksumHex of base::Checksum64 of its bytes
+  std::string checksum = {};  // base::ChecksumHex of base::Checksum64 of its bytes
 };
 
 struct Manifest {
@@ -32,7 +32,7 @@ struct Manifest {
   int64_t rows = 0;
   int64_t n_features = 0;
   int64_t nonzeros = 0;
-  std::optional<LabelCounts> labels;
+  std::optional<LabelCounts> labels = std::nullopt;
   std::vector<ShardEntry> shards;  // rank 0 first
 
   // Adds a shard and its rows to the totals.
