@@ -9,6 +9,8 @@
 // Long vectors (12 MB): bytes written and read by all ranks over time, beside copying a file of
 // that size in the same folder (one write and one read of it) and beside memcpy.
 //
+// Then both patterns at lengths between, for the cross-over of docs/collectives.md.
+//
 // Usage: sync_bench [FOLDER], /dev/shm by default.
 #include <algorithm>
 #include <array>
@@ -18,6 +20,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <sys/mman.h>
@@ -35,11 +38,14 @@ namespace lambdaml {
 namespace {
 
 constexpr int kRanks = 4;
-constexpr size_t kShortLength = 256;       // 1 KB of float32
-constexpr size_t kLongLength = 3'000'000;  // 12 MB
+constexpr size_t kShortLength = 256;  // 1 KB of float32
 constexpr int kBlocks = 21;
 constexpr int kShortRoundsPerBlock = 200;
-constexpr int kLongRounds = 21;
+// 1 KB to 12 MB.
+constexpr std::array<size_t, 7> kLengths = {256,     4096,      16'384,   65'536,
+                                            262'144, 1'048'576, 3'000'000};
+constexpr size_t kLongLength = kLengths.back();
+constexpr int kRoundsPerLength = 21;
 
 using comm::Pattern;
 
@@ -120,8 +126,8 @@ void PipeReduceScatter(const PipeMesh& mesh, int rank, std::vector<float>& vecto
 struct Results {
   double pipe_us[kBlocks * kShortRoundsPerBlock];
   double store_us[kBlocks * kShortRoundsPerBlock];
-  double long_ms[kLongRounds];
-  uint64_t long_bytes;  // written and read per round, by all ranks
+  double length_s[kLengths.size()][kRoundsPerLength];
+  uint64_t long_bytes;  // written and read per round of the longest vector, by all ranks
 };
 
 double Median(std::vector<double> values) {
@@ -146,6 +152,25 @@ double TimeOf(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Times sums of one length on rank 0; returns the bytes this rank wrote and read per round.
+uint64_t TimeLength(int rank, size_t length, comm::Communicator& communicator, store::Store& store,
+                    std::span<double> seconds) {
+  std::vector<float> vector(length);
+  Fill(rank, vector);
+  communicator.AllReduceSum({}, vector);
+  Verify(vector);
+  const store::Counters before = store.counters();
+  for (double& round_s : seconds) {
+    Fill(rank, vector);
+    communicator.AllGather({});  // all start together
+    const double elapsed_s = TimeOf([&] { communicator.AllReduceSum({}, vector); });
+    if (rank == 0) round_s = elapsed_s;
+  }
+  const store::Counters after = store.counters();
+  return (after.bytes_read - before.bytes_read + after.bytes_written - before.bytes_written) /
+         seconds.size();
 }
 
 void RunRank(int rank, Pattern pattern, const PipeMesh& mesh, const std::string& folder,
@@ -174,21 +199,11 @@ void RunRank(int rank, Pattern pattern, const PipeMesh& mesh, const std::string&
     }
   }
 
-  std::vector<float> long_vector(kLongLength);
-  Fill(rank, long_vector);
-  communicator->AllReduceSum({}, long_vector);
-  Verify(long_vector);
-  const store::Counters before = store.counters();
-  for (double& ms : results.long_ms) {
-    Fill(rank, long_vector);
-    communicator->AllGather({});  // all start together
-    const double seconds = TimeOf([&] { communicator->AllReduceSum({}, long_vector); });
-    if (rank == 0) ms = seconds * 1e3;
+  for (size_t i = 0; i < kLengths.size(); ++i) {
+    const uint64_t bytes = TimeLength(rank, kLengths[i], *communicator, store, results.length_s[i]);
+    if (kLengths[i] == kLongLength)
+      __atomic_fetch_add(&results.long_bytes, bytes, __ATOMIC_RELAXED);
   }
-  const store::Counters after = store.counters();
-  const uint64_t bytes =
-      after.bytes_read - before.bytes_read + after.bytes_written - before.bytes_written;
-  __atomic_fetch_add(&results.long_bytes, bytes / kLongRounds, __ATOMIC_RELAXED);
 }
 
 // Seconds to write a file as long as the vector and read it back, and to memcpy as much.
@@ -203,7 +218,7 @@ CopySeconds MeasureCopies(const std::string& folder) {
   const auto bytes = std::as_bytes(std::span(from));
   std::vector<double> file_s;
   std::vector<double> memory_s;
-  for (int i = 0; i < kLongRounds; ++i) {
+  for (int i = 0; i < kRoundsPerLength; ++i) {
     file_s.push_back(TimeOf([&] {
       base::WriteFileAtomic(folder + "/copy", bytes);
       const base::Blob blob = base::MapFile(folder + "/copy", true);
@@ -216,8 +231,8 @@ CopySeconds MeasureCopies(const std::string& folder) {
   return {Median(file_s), Median(memory_s)};
 }
 
-void RunPattern(Pattern pattern, const std::string& parent) {
-  const base::TemporaryDirectory folder(parent, "lambdaml_bench_");
+// Runs all ranks of one pattern and returns what they measured.
+Results Measure(Pattern pattern, const std::string& folder) {
   const PipeMesh mesh;
   void* shared =
       ::mmap(nullptr, sizeof(Results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -229,7 +244,7 @@ void RunPattern(Pattern pattern, const std::string& parent) {
     children.push_back(::fork());
     if (children.back() != 0) continue;
     try {
-      RunRank(rank, pattern, mesh, folder.path(), results);
+      RunRank(rank, pattern, mesh, folder, results);
       ::_exit(0);
     } catch (const std::exception& error) {
       fmt::print(stderr, "rank {}: {}\n", rank, error.what());
@@ -241,35 +256,63 @@ void RunPattern(Pattern pattern, const std::string& parent) {
     ::waitpid(child, &status, 0);
     if (status != 0) throw std::runtime_error("a rank failed");
   }
+  const Results copy = results;
+  ::munmap(shared, sizeof(Results));
+  return copy;
+}
 
-  const char* name = pattern == Pattern::kReduce ? "reduce" : "reduce_scatter";
+void PrintShort(const char* name, const Results& results) {
   const double pipe_us = Median({std::begin(results.pipe_us), std::end(results.pipe_us)});
   const double store_us = Median({std::begin(results.store_us), std::end(results.store_us)});
   fmt::print(
-      "{:15} 1 KB: {:7.0f} us a round; pipes {:5.0f} us; above them {:5.0f} us, ratio {:.2f}\n",
+      "{:14}  1 KB: {:4.0f} us a round, over pipes {:3.0f} us: {:4.0f} us above, ratio {:.1f}\n",
       name, store_us, pipe_us, store_us - pipe_us, store_us / pipe_us);
+}
 
-  const CopySeconds copy = MeasureCopies(folder.path());
-  const double long_s = Median({std::begin(results.long_ms), std::end(results.long_ms)}) / 1e3;
+double MedianOf(const Results& results, size_t length) {
+  const auto& seconds = results.length_s[length];
+  return Median({std::begin(seconds), std::end(seconds)});
+}
+
+void PrintLong(const char* name, const Results& results, const CopySeconds& copy) {
+  const double seconds = MedianOf(results, kLengths.size() - 1);
   const auto bytes = static_cast<double>(results.long_bytes);
   const double copied = 2.0 * kLongLength * sizeof(float);
+  const double ratio = (bytes / seconds) / (copied / copy.file);
   fmt::print(
-      "{:15} 12 MB: {:6.1f} ms a round, {:3.0f} MB written and read, {:4.1f} GB/s; one file copy "
-      "{:4.1f} ms, {:4.1f} GB/s, ratio {:.2f}; memcpy {:4.1f} ms, {:4.1f} GB/s\n",
-      name, long_s * 1e3, bytes / 1e6, bytes / long_s / 1e9, copy.file * 1e3,
-      copied / copy.file / 1e9, bytes / long_s / (copied / copy.file), copy.memory * 1e3,
-      copied / copy.memory / 1e9);
-  ::munmap(shared, sizeof(Results));
+      "{:14} 12 MB: {:4.1f} ms a round, {:.0f} MB written and read, {:.1f} GB/s: {:.2f} times "
+      "one file copy\n",
+      name, seconds * 1e3, bytes / 1e6, bytes / seconds / 1e9, ratio);
+}
+
+void Run(const std::string& parent) {
+  const base::TemporaryDirectory folder(parent, "lambdaml_bench_");
+  const Results reduce = Measure(Pattern::kReduce, folder.path() + "/reduce");
+  const Results scatter = Measure(Pattern::kReduceScatter, folder.path() + "/reduce_scatter");
+  const CopySeconds copy = MeasureCopies(folder.path());
+  PrintShort("reduce", reduce);
+  PrintShort("reduce_scatter", scatter);
+  const double copied = 2.0 * kLongLength * sizeof(float);
+  fmt::print(
+      "one copy       12 MB: through a file {:.1f} ms, {:.1f} GB/s; memcpy {:.1f} ms, {:.1f} "
+      "GB/s\n",
+      copy.file * 1e3, copied / copy.file / 1e9, copy.memory * 1e3, copied / copy.memory / 1e9);
+  PrintLong("reduce", reduce, copy);
+  PrintLong("reduce_scatter", scatter, copy);
+  for (size_t i = 0; i < kLengths.size(); ++i) {
+    const double reduce_s = MedianOf(reduce, i);
+    const double scatter_s = MedianOf(scatter, i);
+    fmt::print("{:9} bytes: reduce {:7.3f} ms, reduce_scatter {:7.3f} ms, ratio {:.2f}\n",
+               kLengths[i] * sizeof(float), reduce_s * 1e3, scatter_s * 1e3, reduce_s / scatter_s);
+  }
 }
 
 }  // namespace
 }  // namespace lambdaml
 
 int main(int argc, char** argv) {
-  const std::string parent = argc > 1 ? argv[1] : "/dev/shm";
   try {
-    lambdaml::RunPattern(lambdaml::comm::Pattern::kReduce, parent);
-    lambdaml::RunPattern(lambdaml::comm::Pattern::kReduceScatter, parent);
+    lambdaml::Run(argc > 1 ? argv[1] : "/dev/shm");
   } catch (const std::exception& error) {
     fmt::print(stderr, "sync_bench: {}\n", error.what());
     return 1;
