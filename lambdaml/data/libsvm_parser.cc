@@ -66,7 +66,9 @@ Index ParseLongIndex(const char* p) {
   return {value, p};
 }
 
-Index ParseIndex(const char* p) {
+// As ParseLongIndex, fast for what fits eight bytes with its colon. In the inner loop, so inlined
+// whatever the compiler's estimate of its size.
+[[gnu::always_inline]] inline Index ParseIndex(const char* p) {
   uint64_t chunk;
   std::memcpy(&chunk, p, sizeof chunk);
   chunk ^= 0x3030303030303030;

@@ -3,8 +3,10 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -49,11 +51,13 @@ Dataset ReadText(ByteSource& source, const LoadOptions& options) {
                              .layout = options.layout});
 }
 
+// Looks at regular files only: what a pipe gives can be read once, and is text.
 bool IsNpzFile(const std::string& path) {
+  std::error_code ignored;  // the caller's open fails with the reason
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
   const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) base::ThrowErrno("open", path, errno);
   std::array<std::byte, 4> start = {};
-  // Only regular files can be read at an offset; pipes are text.
   return ::pread(file.get(), start.data(), start.size(), 0) == 4 && IsNpz(start);
 }
 

@@ -35,6 +35,9 @@ extern const double kPowers10[kPower10Max - kPower10Min + 1];
 
 inline bool IsDigit(char c) { return static_cast<unsigned char>(c - '0') <= 9; }
 
+// 1 for a sign, without a branch: signs of data are hard to predict.
+inline int SignBytes(char c) { return static_cast<int>(c == '-') | static_cast<int>(c == '+'); }
+
 // Parses the number at p by std::from_chars. Returns its end, or nullptr if there is none or it is
 // beyond float's range. [p, the number's end] must lie in memory and the number be followed by a
 // byte that is not of the grammar.
@@ -142,8 +145,7 @@ inline Decimal ParseDecimal(const char* p) {
 // type's range. kPaddingBytes beyond the number must be readable.
 inline const char* ParseFloatAt(const char* p, float* value) {
   const bool negative = *p == '-';
-  const char* const unsigned_start = p + ((negative || *p == '+') ? 1 : 0);
-  const Decimal decimal = ParseDecimal(unsigned_start);
+  const Decimal decimal = ParseDecimal(p + SignBytes(*p));
   if (decimal.end == nullptr || decimal.exponent < kPower10Min || decimal.exponent > kPower10Max)
       [[unlikely]] {
     return ParseFloatSlow(p, value);
@@ -173,7 +175,7 @@ inline const char* ParseDoubleAt(const char* p, double* value) {
   constexpr uint64_t kExactMax = uint64_t{1} << 53;
   constexpr int kExactPowerMax = 22;
   const bool negative = *p == '-';
-  const Decimal decimal = ParseDecimal(p + ((negative || *p == '+') ? 1 : 0));
+  const Decimal decimal = ParseDecimal(p + SignBytes(*p));
   if (decimal.end == nullptr || decimal.mantissa > kExactMax ||
       decimal.exponent < -kExactPowerMax || decimal.exponent > kExactPowerMax) {
     return ParseDoubleSlow(p, value);

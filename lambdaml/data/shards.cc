@@ -105,6 +105,7 @@ Dataset LoadShard(const ShardFolder& folder, int64_t index, const LoadOptions& o
   const ShardEntry& entry = folder.manifest->shards[static_cast<size_t>(index)];
   VerifyShardBytes(entry, base::MapFile(path).span(), path);
   LoadOptions exact = options;
+  exact.index_base = 1;  // of every shard that Split writes, whatever the original's was
   if (!exact.n_features.has_value()) exact.n_features = folder.manifest->n_features;
   if (exact.layout == Layout::kAuto) exact.layout = folder.manifest->layout;
   Dataset shard = LoadFile(path, exact);

@@ -24,9 +24,9 @@ struct ShardFolder {
 // kInvalidData for a bad manifest, no shards, or shards of different n.
 ShardFolder ListShards(const std::string& path);
 
-// Loads one shard; with a manifest its bytes are checked against it, and its width and layout are
-// the data set's, so that all workers' agree. Errors: as LoadFile; kCorrupt when the shard is not
-// the one described.
+// Loads one shard; with a manifest its bytes are checked against it, its width and layout are the
+// data set's, so that all workers' agree, and its index base is the one that Split writes. Errors:
+// as LoadFile; kCorrupt when the shard is not the one described.
 Dataset LoadShard(const ShardFolder& folder, int64_t index, const LoadOptions& options);
 
 // Loads a file, or all shards of a folder one after the other, rank 0 first.
