@@ -7,6 +7,8 @@
 // and longer with each failure, and starts over with what that worker wrote. So no change is lost,
 // and none is added twice.
 //
+// All workers join with the same start, so it does not matter which of them creates which part.
+//
 // Requests per Merge and part: 1 get and 1 put, and the same again for each lost race. A merge is
 // atomic for each part, not over all: another worker may see part of it, which sums do not mind.
 #pragma once
