@@ -135,7 +135,7 @@ wire::Job JobOf(const TrainArguments& arguments) {
 // The worker program lies beside this one.
 std::string WorkerProgram() {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  const std::string worker = self.parent_path() / "lambdaml-worker";
+  std::string worker = self.parent_path() / "lambdaml-worker";
   if (::access(worker.c_str(), X_OK) != 0) {
     throw base::Error(base::ErrorCode::kNotFound,
                       fmt::format("the worker program {} is missing: it belongs beside {}", worker,

@@ -24,10 +24,16 @@ double DistanceSquared(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
-// Residuals one decade apart are balanced by changing rho by this factor (Boyd et al. §3.4.1).
-constexpr double kRhoFactor = 2;
-constexpr double kResidualRatioMax = 10;
-// Changes of rho end after so many rounds, which keeps the convergence proof (ibid.).
+// Over-relaxation (Boyd et al. §3.4.3, which recommends 1.5 to 1.8).
+constexpr float kRelaxation = 1.6F;
+// rho starts low: local solutions then count for much, and raising rho later costs few rounds.
+constexpr double kInitialRhoOfCurvature = 1e-4;
+// Residuals that differ by more than this factor are balanced by changing rho (§3.4.1), by the
+// square root of their ratio (Wohlberg 2017, "ADMM penalty parameter selection by residual
+// balancing"), bounded because the residuals are one round old.
+constexpr double kResidualRatioMax = 2;
+constexpr double kRhoFactorMax = 2;
+// Changes of rho end after so many rounds, which keeps the convergence proof (§3.4.1).
 constexpr int64_t kAdaptRoundsMax = 50;
 
 class Admm final : public Algorithm {
@@ -52,12 +58,16 @@ class Admm final : public Algorithm {
     for (size_t i = 0; i < z_.size(); ++i) anchor_[i] = z_[i] - u_[i];
     solver_.Solve(rho_, anchor_, x_);
     previous_z_ = z_;
-    for (size_t i = 0; i < z_.size(); ++i) z_[i] = x_[i] + u_[i];
+    std::vector<float>& relaxed = anchor_;  // the anchor has served
+    for (size_t i = 0; i < z_.size(); ++i) {
+      relaxed[i] = kRelaxation * x_[i] + (1 - kRelaxation) * z_[i];
+      z_[i] = relaxed[i] + u_[i];
+    }
     exchange_.Sum({}, z_);
     const auto scale = static_cast<float>(1.0 / workers_);
     for (float& value : z_) value *= scale;
     problem_.regularizer.ProximalStep(1 / (workers_ * rho_), problem_.objective.penalised(), z_);
-    for (size_t i = 0; i < z_.size(); ++i) u_[i] += x_[i] - z_[i];
+    for (size_t i = 0; i < z_.size(); ++i) u_[i] += relaxed[i] - z_[i];
     dual_residual_ = rho_ * std::sqrt(workers_ * DistanceSquared(z_, previous_z_));
     if (epoch == 0) first_dual_residual_ = dual_residual_;
     return problem_.objective.Evaluate({0, problem_.objective.rows()}, z_);
@@ -91,14 +101,14 @@ class Admm final : public Algorithm {
  private:
   double InitialRho() {
     const double curvature = MeanCurvature(problem_, exchange_);
-    return curvature > 0 ? curvature / workers_ : 1;
+    return curvature > 0 ? kInitialRhoOfCurvature * curvature / workers_ : 1;
   }
 
   void BalanceResiduals() {
-    double factor = 1;
-    if (primal_ > kResidualRatioMax * dual_) factor = kRhoFactor;
-    if (dual_ > kResidualRatioMax * primal_) factor = 1 / kRhoFactor;
-    if (factor == 1) return;
+    if (primal_ == 0 || dual_ == 0) return;
+    const double ratio = primal_ / dual_;
+    if (ratio <= kResidualRatioMax && ratio >= 1 / kResidualRatioMax) return;
+    const double factor = std::clamp(std::sqrt(ratio), 1 / kRhoFactorMax, kRhoFactorMax);
     rho_ *= factor;
     // u is the dual variable scaled by 1/rho.
     const auto rescale = static_cast<float>(1 / factor);

@@ -75,17 +75,17 @@ void Gang::InvokeWorker(int64_t rank, const std::string& payload) {
   try {
     faas::InvokeResult result = invoker_.Invoke(function_name_, payload, deadline_);
     if (result.failed()) {
-      failure.emplace(rank, ErrorOf(rank, payloads_.size(), result));
+      failure = WorkerFailure{rank, ErrorOf(rank, payloads_.size(), result)};
     } else {
       response = std::move(result.payload);
     }
   } catch (const base::Error& error) {
-    failure.emplace(
+    failure = WorkerFailure{
         rank, base::Error(error.code(), fmt::format("worker {} of {}: {}", rank, payloads_.size(),
-                                                    error.message())));
+                                                    error.message()))};
   } catch (const std::exception& error) {
-    failure.emplace(rank, base::Error(base::ErrorCode::kInternal,
-                                      fmt::format("worker {}: {}", rank, error.what())));
+    failure = WorkerFailure{rank, base::Error(base::ErrorCode::kInternal,
+                                              fmt::format("worker {}: {}", rank, error.what()))};
   }
   const std::lock_guard lock(mutex_);
   responses_[static_cast<size_t>(rank)] = std::move(response);

@@ -18,11 +18,16 @@ using wire::SyncMode;
 }
 
 void ResolveRegularizer(wire::Job& job) {
-  if (!job.regularizer) job.regularizer = job.lambda > 0 ? Regularizer::kL2 : Regularizer::kNone;
-  if (*job.regularizer != Regularizer::kNone && job.lambda == 0) {
+  const bool admm = job.optim == Optim::kAdmm;
+  if (!job.regularizer) {
+    const bool penalised = job.lambda ? *job.lambda > 0 : admm;
+    job.regularizer = penalised ? Regularizer::kL2 : Regularizer::kNone;
+  }
+  if (*job.regularizer == Regularizer::kNone) {
+    job.lambda = 0;
+  } else if (!job.lambda && !admm) {
     Refuse("--regularizer needs its strength: give --lambda X as well");
   }
-  if (*job.regularizer == Regularizer::kNone) job.lambda = 0;
 }
 
 void CheckCombinations(const wire::Job& job) {
@@ -65,6 +70,10 @@ void ResolveJob(wire::Job& job) {
   CheckCombinations(job);
   if (!job.n_epochs) job.n_epochs = 10;
   if (job.output.empty()) job.output = DefaultOutput(job.data);
+}
+
+void SettleLambda(wire::Job& job, int64_t rows) {
+  if (!job.lambda) job.lambda = 1 / static_cast<double>(rows);
 }
 
 int64_t DefaultBatchSize(int64_t rows_max) {

@@ -11,6 +11,11 @@ namespace lambdaml::train {
 // its strength. Errors: kInvalidArgument.
 void ResolveJob(wire::Job& job);
 
+// Settles the penalty's strength, which ResolveJob leaves open for ADMM: 1/rows, as C = 1 is in
+// LIBLINEAR and scikit-learn. ADMM runs to convergence, and on separable data there is nothing to
+// converge to without a penalty.
+void SettleLambda(wire::Job& job, int64_t rows);
+
 // The batch size of a job whose largest shard has `rows_max` training rows, if it gave none: a 20th
 // of them, within 16 to 10,000. Enough steps to learn in an epoch, enough rows to make a round pay.
 int64_t DefaultBatchSize(int64_t rows_max);

@@ -7,7 +7,7 @@ namespace lambdaml::train {
 namespace {
 
 // Local steps need not be more exact than the consensus they serve (Boyd et al. 2011, §3.4.4).
-constexpr double kSolverTolerance = 1e-4;
+constexpr double kSolverTolerance = 1e-3;
 
 }  // namespace
 

@@ -114,7 +114,7 @@ optim::Regularizer RegularizerOf(const wire::Job& job) {
     }
     return optim::RegularizerKind::kNone;
   }();
-  return {.kind = kind, .lambda = job.lambda};
+  return {.kind = kind, .lambda = job.lambda.value_or(0)};
 }
 
 }  // namespace lambdaml::train

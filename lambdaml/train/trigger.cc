@@ -24,6 +24,7 @@
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
 #include "lambdaml/train/job_data.h"
+#include "lambdaml/train/job_defaults.h"
 #include "lambdaml/train/run_directory.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/wire/job_options.h"
@@ -122,6 +123,7 @@ class LocalRun {
     job_.model_url = run_->path();
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     manifest_ = PlaceShards(std::move(data), run_->shards(), job_);
+    SettleLambda(job_, manifest_.rows);
     OpenChannel();
   }
 

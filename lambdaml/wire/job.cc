@@ -50,7 +50,7 @@ void ApplyChannelKeys(Job& job) {
 void ApplyLambdamlKeys(Job& job) {
   ApplyDataKeys(job);
   ApplyChannelKeys(job);
-  if (job.optim == Optim::kAdmm && !job.regularizer && job.lambda > 0 && !job.data_bucket.empty()) {
+  if (job.optim == Optim::kAdmm && !job.regularizer && job.lambda && !job.data_bucket.empty()) {
     job.regularizer = Regularizer::kL1;
   }
   if (job.start_epoch != 0) Refuse("start_epoch: a job starts at epoch 0 here");

@@ -48,11 +48,11 @@ struct Job {
   std::optional<int64_t> batch_size;
   std::optional<int64_t> n_epochs;
   std::optional<Regularizer> regularizer;
-  double lambda = 0;
+  std::optional<double> lambda;
   int64_t n_admm_epochs = 100;
   std::optional<double> rho;
   LocalSolver local_solver = LocalSolver::kExact;
-  double tolerance = 1e-3;
+  double tolerance = 2e-4;
   int64_t patience = 0;
   int64_t seed = 0;
 

@@ -8,12 +8,12 @@
 #include <fmt/ranges.h>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <utility>
 #include <variant>
 
 #include "lambdaml/base/check.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/spelling.h"
 
 namespace lambdaml::wire {
 namespace {
@@ -246,9 +246,9 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("momentum", "", G::kAlgorithm, "X",
                          NumberField{&Job::momentum, {0, 0.9999}}, "heavy-ball momentum [0]"));
   rows.push_back(MakeRow("regularizer", G::kAlgorithm, &Job::regularizer, kRegularizerNames,
-                         "penalty R(w) [l2 if --lambda is given, else none]"));
+                         "penalty R(w) [l2 with ADMM or if --lambda is given]"));
   rows.push_back(MakeRow("lambda", "", G::kAlgorithm, "X", NumberField{&Job::lambda, kNonNegative},
-                         "strength of mean loss + lambda * R(w) [0]"));
+                         "strength of mean loss + lambda * R(w) [ADMM: 1/rows]"));
   rows.push_back(MakeRow("n_admm_epochs", "", G::kAlgorithm, "N",
                          IntegerField{&Job::n_admm_epochs, kPositive}, "most ADMM rounds [100]"));
   rows.push_back(MakeRow("rho", "", G::kAlgorithm, "X", NumberField{&Job::rho, {1e-12, 1e12}},
@@ -256,7 +256,7 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("local_solver", G::kAlgorithm, &Job::local_solver, kLocalSolverNames,
                          "ADMM's local step; exact: L-BFGS (lr), dual (svm) [exact]"));
   rows.push_back(MakeRow("tolerance", "", G::kAlgorithm, "X", NumberField{&Job::tolerance, {0, 1}},
-                         "ADMM stops when both relative residuals are below [0.001]"));
+                         "ADMM stops when both relative residuals are below [0.0002]"));
   rows.push_back(MakeRow("patience", "", G::kAlgorithm, "N",
                          IntegerField{&Job::patience, {0, 9e15}},
                          "stop after N epochs without better validation loss [0: never]"));
@@ -335,35 +335,17 @@ const std::vector<Row>& Rows() {
   return rows;
 }
 
-// Levenshtein's distance, for "did you mean".
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
-
 const Row& FindRow(std::string_view name, std::string_view origin) {
-  std::string_view closest;
-  size_t closest_distance = 3;
+  std::vector<std::string_view> known;
   for (const Row& row : Rows()) {
-    for (const std::string_view known : {row.option.name, row.option.alias}) {
-      if (known.empty()) continue;
-      if (known == name) return row;
-      const size_t distance = EditDistance(known, name);
-      if (distance >= closest_distance) continue;
-      closest = known;
-      closest_distance = distance;
+    for (const std::string_view candidate : {row.option.name, row.option.alias}) {
+      if (candidate.empty()) continue;
+      if (candidate == name) return row;
+      known.push_back(candidate);
     }
   }
   std::string what = fmt::format("unknown key \"{}\"", name);
+  const std::string_view closest = base::ClosestSpelling(name, known);
   if (!closest.empty()) what += fmt::format("; did you mean \"{}\"?", closest);
   Refuse(origin, what);
 }
