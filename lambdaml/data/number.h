@@ -29,7 +29,7 @@ namespace number {
 inline constexpr size_t kPaddingBytes = 64;
 
 inline constexpr int kPower10Min = -37;
-inline constexpr int kPower10Max = 37;
+inline constexpr int kPower10Max = 22;
 // kPowers10[e - kPower10Min] is the double nearest to 10^e.
 extern const double kPowers10[kPower10Max - kPower10Min + 1];
 
@@ -146,7 +146,9 @@ inline Decimal ParseDecimal(const char* p) {
 inline const char* ParseFloatAt(const char* p, float* value) {
   const bool negative = *p == '-';
   const Decimal decimal = ParseDecimal(p + SignBytes(*p));
-  if (decimal.end == nullptr || decimal.exponent < kPower10Min || decimal.exponent > kPower10Max)
+  // With m < 2^64 and these powers the product is 0 or well inside the range of normal floats.
+  constexpr int kPowerMax = 19;
+  if (decimal.end == nullptr || decimal.exponent < kPower10Min || decimal.exponent > kPowerMax)
       [[unlikely]] {
     return ParseFloatSlow(p, value);
   }
@@ -157,13 +159,9 @@ inline const char* ParseFloatAt(const char* p, float* value) {
   constexpr uint64_t kMidpoint = uint64_t{1} << 28;
   constexpr uint64_t kErrorUlps = 8;
   const uint64_t dropped = std::bit_cast<uint64_t>(magnitude) & kDroppedBits;
-  const bool near_midpoint = dropped - (kMidpoint - kErrorUlps) <= 2 * kErrorUlps;
-  constexpr double kNormalMin = 0x1p-126;
-  constexpr double kFiniteMax = 0x1.fffffep127;
-  const bool in_range =
-      (magnitude >= kNormalMin || decimal.mantissa == 0) && magnitude <= kFiniteMax;
-  if (near_midpoint || !in_range) [[unlikely]]
+  if (dropped - (kMidpoint - kErrorUlps) <= 2 * kErrorUlps) [[unlikely]] {
     return ParseFloatSlow(p, value);
+  }
   const uint32_t sign = static_cast<uint32_t>(negative) << 31;
   *value = std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(magnitude)) | sign);
   return decimal.end;

@@ -1,5 +1,7 @@
 // Binary shards against their other readers and writers, NumPy and SciPy.
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
