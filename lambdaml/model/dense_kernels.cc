@@ -1,6 +1,8 @@
 #include "lambdaml/model/dense_kernels.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "lambdaml/model/simd.h"
 #include "lambdaml/model/tile.h"
@@ -12,105 +14,116 @@ using simd::Broadcast;
 using simd::F8;
 using simd::kLanes;
 
-constexpr int64_t kTileBytesGoal = 64 << 10;
+// What a second pass finds in the second cache.
+constexpr int64_t kTileBytesGoal = 128 << 10;
 
-// Sums of eight (row, output) pairs in eight registers: kRows rows by kOutputs outputs.
+// Sums of eight (row, output) pairs in eight registers: kRows rows by kOutputs outputs. Lane
+// k * kRows + r of the result is that of row r and output k.
 template <int kRows, int kOutputs>
-void ScoreBlock(const float* const (&x)[kRows], int64_t n_features, const float* plane,
-                int64_t plane_stride, float (&sums)[kLanes]) {
+F8 ScoreBlock(const float* const (&x)[kRows], int64_t n_features, const float* plane,
+              int64_t plane_stride) {
   static_assert(kRows * kOutputs == kLanes);
   F8 sum[kLanes] = {};
-  const auto add = [&](int64_t j, const auto& load) {
+  for (int64_t j = 0; j < n_features; j += kLanes) {
+    const int count = static_cast<int>(std::min<int64_t>(kLanes, n_features - j));
+    const bool full = count == kLanes;
     F8 w[kOutputs];
 #pragma GCC unroll 8
-    for (int k = 0; k < kOutputs; ++k) w[k] = load(plane + k * plane_stride + j);
+    for (int k = 0; k < kOutputs; ++k) w[k] = simd::Load(plane + k * plane_stride + j);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const F8 v = load(x[r] + j);
+      F8 v = full ? simd::Load(x[r] + j) : simd::LoadPartial(x[r] + j, count);
+      if constexpr (kOutputs > 1) simd::Pin(v);
 #pragma GCC unroll 8
       for (int k = 0; k < kOutputs; ++k) {
         sum[k * kRows + r] = simd::MulAdd(v, w[k], sum[k * kRows + r]);
       }
     }
-  };
-  int64_t j = 0;
-  for (; j + kLanes <= n_features; j += kLanes) add(j, simd::Load);
-  if (const int rest = static_cast<int>(n_features - j); rest > 0) {
-    add(j, [rest](const float* from) { return simd::LoadPartial(from, rest); });
   }
-  simd::Store(sums, simd::SumEach(sum));
+  return simd::SumEach(sum);
 }
 
 template <int kOutputs>
 void ScoreOutputs(const DenseTile& tile, const float* plane, int64_t plane_stride,
                   const float* bias, float* scores) {
   constexpr int kRows = kLanes / kOutputs;
+  F8 biases;
+  for (int lane = 0; lane < kLanes; ++lane) biases[lane] = bias[lane / kRows];
   for (int first = 0; first < tile.rows; first += kRows) {
     const float* x[kRows];
     for (int r = 0; r < kRows; ++r) {  // rows beyond the last repeat it; their sums are dropped
       x[r] = tile.values + std::min(first + r, tile.rows - 1) * tile.n_features;
     }
-    float sums[kLanes];
-    ScoreBlock<kRows, kOutputs>(x, tile.n_features, plane, plane_stride, sums);
+    const F8 sums = ScoreBlock<kRows, kOutputs>(x, tile.n_features, plane, plane_stride) + biases;
     for (int k = 0; k < kOutputs; ++k) {
-      for (int r = 0; r < kRows; ++r) {
-        scores[k * kTileRows + first + r] = sums[k * kRows + r] + bias[k];
-      }
+      std::memcpy(scores + k * kTileRows + first, reinterpret_cast<const float*>(&sums) + k * kRows,
+                  kRows * sizeof(float));
     }
+  }
+}
+
+// Asks for kVectors vectors that stand so many bytes after x, which may be beyond the table's end.
+template <int kVectors>
+void Prefetch(const float* x, size_t bytes_ahead) {
+  constexpr size_t kLineBytes = 64;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(x) + bytes_ahead;
+#pragma GCC unroll 4
+  for (size_t b = 0; b < kVectors * sizeof(F8); b += kLineBytes) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + b));
   }
 }
 
 // kVectors · 8 columns from j on, of which the last vector may have fewer than eight.
-template <int kOutputs, int kVectors>
+//
+// kPrefetch: asks for the same columns of the next tile, so that memory is busy while this tile's
+// gradient is computed from the caches.
+template <int kOutputs, int kVectors, bool kPrefetch>
 void GradientColumns(const DenseTile& tile, const float* residuals, int64_t j, double* gradient,
                      int64_t gradient_stride) {
   const int last_count =
       static_cast<int>(std::min<int64_t>(kLanes, tile.n_features - j - (kVectors - 1) * kLanes));
+  const size_t tile_bytes = static_cast<size_t>(tile.rows * tile.n_features) * sizeof(float);
   F8 sum[kOutputs][kVectors] = {};
-  const auto accumulate = [&](const auto& load_last) {
-    const float* x = tile.values + j;
-    for (int r = 0; r < tile.rows; ++r, x += tile.n_features) {
-      F8 v[kVectors];
+  const bool last_is_full = last_count == kLanes;
+  const float* x = tile.values + j;
+  for (int r = 0; r < tile.rows; ++r, x += tile.n_features) {
+    if constexpr (kPrefetch) Prefetch<kVectors>(x, tile_bytes);
+    F8 v[kVectors];
 #pragma GCC unroll 8
-      for (int i = 0; i + 1 < kVectors; ++i) v[i] = simd::Load(x + i * kLanes);
-      v[kVectors - 1] = load_last(x + (kVectors - 1) * kLanes);
-#pragma GCC unroll 8
-      for (int k = 0; k < kOutputs; ++k) {
-        const F8 residual = Broadcast(residuals[k * kTileRows + r]);
-#pragma GCC unroll 8
-        for (int i = 0; i < kVectors; ++i) sum[k][i] = simd::MulAdd(residual, v[i], sum[k][i]);
-      }
+    for (int i = 0; i < kVectors; ++i) {
+      const float* from = x + i * kLanes;
+      v[i] =
+          i + 1 < kVectors || last_is_full ? simd::Load(from) : simd::LoadPartial(from, last_count);
+      if constexpr (kOutputs > 1) simd::Pin(v[i]);
     }
-  };
-  if (last_count == kLanes) {
-    accumulate(simd::Load);
-  } else {
-    accumulate([last_count](const float* from) { return simd::LoadPartial(from, last_count); });
+#pragma GCC unroll 8
+    for (int k = 0; k < kOutputs; ++k) {
+      const F8 residual = Broadcast(residuals[k * kTileRows + r]);
+#pragma GCC unroll 8
+      for (int i = 0; i < kVectors; ++i) sum[k][i] = simd::MulAdd(residual, v[i], sum[k][i]);
+    }
   }
+#pragma GCC unroll 8
   for (int k = 0; k < kOutputs; ++k) {
     double* to = gradient + k * gradient_stride + j;
-    for (int i = 0; i < kVectors; ++i) {
-      const int count = i + 1 < kVectors ? kLanes : last_count;
-      for (int lane = 0; lane < count; ++lane) {
-        to[i * kLanes + lane] += static_cast<double>(sum[k][i][lane]);
-      }
-    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kVectors; ++i) simd::AddTo(to + i * kLanes, sum[k][i]);
   }
 }
 
-template <int kOutputs>
+template <int kOutputs, bool kPrefetch>
 void GradientOutputs(const DenseTile& tile, const float* residuals, double* gradient,
                      int64_t gradient_stride, int64_t j, int64_t vectors) {
   const auto columns = [&](auto kernel) { kernel(tile, residuals, j, gradient, gradient_stride); };
   switch (vectors) {
     case 1:
-      return columns(GradientColumns<kOutputs, 1>);
+      return columns(GradientColumns<kOutputs, 1, kPrefetch>);
     case 2:
-      return columns(GradientColumns<kOutputs, 2>);
+      return columns(GradientColumns<kOutputs, 2, kPrefetch>);
     case 3:
-      return columns(GradientColumns<kOutputs, 3>);
+      return columns(GradientColumns<kOutputs, 3, kPrefetch>);
     default:
-      return columns(GradientColumns<kOutputs, 4>);
+      return columns(GradientColumns<kOutputs, 4, kPrefetch>);
   }
 }
 
@@ -143,14 +156,19 @@ void DenseAccumulate(const DenseTile& tile, const float* residuals, int n_output
   for (int64_t first = 0; first < vectors; first += kVectorsMax) {
     const int64_t count = std::min(kVectorsMax, vectors - first);
     const int64_t j = first * kLanes;
-    int k = 0;
+    if (n_outputs == 1) {
+      GradientOutputs<1, true>(tile, residuals, gradient, gradient_stride, j, count);
+      continue;
+    }
+    GradientOutputs<2, true>(tile, residuals, gradient, gradient_stride, j, count);
+    int k = 2;
     for (; k + 2 <= n_outputs; k += 2) {
-      GradientOutputs<2>(tile, residuals + k * kTileRows, gradient + k * gradient_stride,
-                         gradient_stride, j, count);
+      GradientOutputs<2, false>(tile, residuals + k * kTileRows, gradient + k * gradient_stride,
+                                gradient_stride, j, count);
     }
     if (k < n_outputs) {
-      GradientOutputs<1>(tile, residuals + k * kTileRows, gradient + k * gradient_stride,
-                         gradient_stride, j, count);
+      GradientOutputs<1, false>(tile, residuals + k * kTileRows, gradient + k * gradient_stride,
+                                gradient_stride, j, count);
     }
   }
 }

@@ -18,8 +18,7 @@ struct LaneSums {
   I8 correct = {};
 
   void Add(F8 losses, I8 correct_mask, I8 valid) {
-    const F8 kept = simd::Keep(valid, losses);
-    for (int i = 0; i < kLanes; ++i) loss[i] += static_cast<double>(kept[i]);
+    simd::AddTo(loss, simd::Keep(valid, losses));
     correct -= correct_mask & valid;
   }
 

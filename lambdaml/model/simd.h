@@ -20,12 +20,22 @@ inline constexpr int kLanes = 8;
 using F8 = float __attribute__((vector_size(32)));
 using I8 = int32_t __attribute__((vector_size(32)));
 
-inline F8 Broadcast(float value) { return F8{} + value; }
+inline F8 Broadcast(float value) {
+  return F8{value, value, value, value, value, value, value, value};
+}
 
 inline F8 Load(const float* from) {
   F8 v;
   std::memcpy(&v, from, sizeof v);
   return v;
+}
+
+// Keeps a loaded vector in its register. GCC otherwise loads it anew for each use as an operand
+// from memory, and the kernels then wait for the load ports.
+inline void Pin([[maybe_unused]] F8& v) {
+#if defined(__AVX2__) && defined(__FMA__)
+  asm("" : "+x"(v));
+#endif
 }
 
 inline void Store(float* to, F8 v) { std::memcpy(to, &v, sizeof v); }
@@ -56,10 +66,22 @@ inline F8 MulAdd(F8 a, F8 b, F8 c) {
 #endif
 }
 
-inline F8 Max(F8 a, F8 b) { return a > b ? a : b; }
-
 // Bits of a mask's lanes: x where the mask is set, 0 elsewhere.
 inline F8 Keep(I8 mask, F8 x) { return reinterpret_cast<F8>(reinterpret_cast<I8>(x) & mask); }
+
+// to[0..7] += v, in double.
+inline void AddTo(double* to, F8 v) {
+  using F4 = float __attribute__((vector_size(16)));
+  using D4 = double __attribute__((vector_size(32)));
+  const F4 halves[2] = {__builtin_shufflevector(v, v, 0, 1, 2, 3),
+                        __builtin_shufflevector(v, v, 4, 5, 6, 7)};
+  for (int h = 0; h < 2; ++h) {
+    D4 sum;
+    std::memcpy(&sum, to + 4 * h, sizeof sum);
+    sum += __builtin_convertvector(halves[h], D4);
+    std::memcpy(to + 4 * h, &sum, sizeof sum);
+  }
+}
 
 // Lane i of the result is the sum of the lanes of v[i], in the same order for every i.
 inline F8 SumEach(const F8 (&v)[kLanes]) {

@@ -13,7 +13,7 @@
 namespace lambdaml::model {
 
 // scores[k * kTileRows + i] = Σ_j x_j · w[j * n_outputs + k] for row rows.begin + i; at most
-// kTileRows rows. Fused float32 chains over the row's non-zeros (four of them, added pairwise, for
+// kTileRows rows. Fused float32 chains over the row's non-zeros (eight of them, added pairwise, for
 // one output): |error| <= (nonzeros + 3) · 2^-24 · Σ |x_j · w_j|.
 void SparseScores(const data::SparseRows& x, RowRange rows, const float* w, int n_outputs,
                   float* scores);
