@@ -8,6 +8,9 @@ namespace {
 
 // Local steps need not be more exact than the consensus they serve (Boyd et al. 2011, §3.4.4).
 constexpr double kSolverTolerance = 1e-3;
+// Early rounds, where rho is small, would iterate down to the noise of float32 gradients; the next
+// round starts from where this one stops.
+constexpr int64_t kLbfgsIterationsMax = 20;
 
 }  // namespace
 
@@ -28,8 +31,9 @@ std::unique_ptr<optim::ProximalSolver> MakeLocalSolver(model::LinearObjective& o
     return optim::MakeDualSolver(
         objective, {.data_weight = data_weight, .tolerance = kSolverTolerance, .seed = seed});
   }
-  return optim::MakeLbfgsSolver(objective,
-                                {.data_weight = data_weight, .tolerance = kSolverTolerance});
+  return optim::MakeLbfgsSolver(objective, {.data_weight = data_weight,
+                                            .tolerance = kSolverTolerance,
+                                            .iterations_max = kLbfgsIterationsMax});
 }
 
 }  // namespace lambdaml::train
