@@ -126,6 +126,8 @@ Json ToJson(const RunSummary& summary) {
   json.Set("model", summary.model);
   json.Set("optim", summary.optim);
   json.Set("sync_mode", summary.sync_mode);
+  json.Set("regularizer", summary.regularizer);
+  json.Set("lambda", summary.lambda);
   json.Set("platform", summary.platform);
   json.Set("channel", summary.channel);
   json.Set("n_workers", summary.worker_count);
@@ -185,6 +187,8 @@ RunSummary SummaryFromJson(const Json& json) {
   summary.model = json.At("model").AsString();
   summary.optim = json.At("optim").AsString();
   summary.sync_mode = json.At("sync_mode").AsString();
+  summary.regularizer = json.At("regularizer").AsString();
+  summary.lambda = json.At("lambda").AsNumber();
   summary.platform = json.At("platform").AsString();
   summary.channel = json.At("channel").AsString();
   summary.worker_count = json.At("n_workers").AsInteger();

@@ -48,6 +48,8 @@ struct RunSummary {
   std::string model;  // "lr", …
   std::string optim;
   std::string sync_mode;
+  std::string regularizer;  // "none", "l1", "l2"
+  double lambda = 0;        // its strength, part of `loss`
   std::string platform;  // "local", "aws", "http"
   std::string channel;   // URL, without secrets
   int64_t worker_count = 0;

@@ -84,13 +84,16 @@ std::string Requests(const ServiceUse& use) {
                             base::FormatBytes(use.bytes_written));
 }
 
+// Services that cost nothing go without saying.
 std::string Dollars(const RunSummary& summary) {
   std::string parts;
   for (const CostItem& item : summary.cost) {
+    if (item.dollars == 0) continue;
     if (!parts.empty()) parts += ", ";
     parts += fmt::format("{} {}", item.service, base::FormatDollars(item.dollars));
   }
-  return fmt::format("{}{} ({}) at {} prices of {}",
+  if (!parts.empty()) parts = fmt::format(" ({})", parts);
+  return fmt::format("{}{}{} at {} prices of {}",
                      summary.platform == "local" ? "nothing here; on AWS " : "",
                      base::FormatDollars(TotalDollars(summary.cost)), parts, summary.prices_region,
                      summary.prices_as_of);
@@ -162,6 +165,10 @@ std::string FormatSummary(const RunSummary& summary) {
       base::FormatCount(static_cast<uint64_t>(summary.n_features)));
   text += Entry("epochs", fmt::format("{}, ended by {}", summary.epochs, summary.stopped_by));
   text += Entry("training", Result(summary.loss, summary.accuracy));
+  if (summary.regularizer != "none") {
+    text += Entry("penalty", fmt::format("{}, lambda {:.4g}, part of the training loss",
+                                         summary.regularizer, summary.lambda));
+  }
   if (summary.valid_loss) {
     text += Entry("validation", Result(*summary.valid_loss, summary.valid_accuracy));
   }

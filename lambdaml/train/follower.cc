@@ -1,8 +1,10 @@
 #include "lambdaml/train/follower.h"
 
+#include <fmt/format.h>
 #include <optional>
 #include <utility>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/train/worker.h"
 
@@ -11,6 +13,8 @@ namespace {
 
 // How long the end of a run may go unnoticed.
 constexpr base::Duration kSlice = std::chrono::milliseconds(50);
+// How long a record that was written may take to appear.
+constexpr base::Duration kRecordTimeout = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -24,6 +28,7 @@ Follower::Follower(store::Store& channel, std::string job_id,
           Follow();
         } catch (...) {
           failure_ = std::current_exception();
+          failed_ = true;
         }
       }) {}
 
@@ -38,17 +43,28 @@ void Follower::Follow() {
     const int64_t wanted = epochs_wanted_;
     if (wanted >= 0 && epoch > wanted) return;
     const std::string key = ProgressKey(job_id_, epoch);
-    const std::optional<base::Blob> record = channel_.Wait(key, base::Deadline::After(kSlice));
+    const bool is_written = wanted >= 0;
+    const std::optional<base::Blob> record =
+        channel_.Wait(key, base::Deadline::After(is_written ? kRecordTimeout : kSlice));
+    if (!record && is_written) {
+      throw base::Error(
+          base::ErrorCode::kDeadlineExceeded,
+          fmt::format("the record of epoch {} is missing in {}: {}", epoch, channel_.url(), key));
+    }
     if (!record) continue;
     on_epoch_(report::EpochFromJson(base::Json::Parse(record->text(), key)));
     ++epoch;
   }
 }
 
+void Follower::ThrowIfFailed() const {
+  if (failed_) std::rethrow_exception(failure_);
+}
+
 void Follower::Finish(int64_t epochs) {
   epochs_wanted_ = epochs;
   thread_.join();
-  if (failure_) std::rethrow_exception(failure_);
+  ThrowIfFailed();
 }
 
 }  // namespace lambdaml::train

@@ -21,7 +21,11 @@ class Follower {
   Follower& operator=(const Follower&) = delete;
   ~Follower();
 
-  // Reads what is left of `epochs` records, and stops. Errors: what the store or on_epoch threw.
+  // Throws what the store or on_epoch threw, if that has ended the following.
+  void ThrowIfFailed() const;
+
+  // Reads what is left of `epochs` records, which are all written, and stops. Errors: what the
+  // store or on_epoch threw; kDeadlineExceeded if a record is missing.
   void Finish(int64_t epochs);
 
  private:
@@ -32,7 +36,8 @@ class Follower {
   const std::function<void(const report::EpochRecord&)> on_epoch_;
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> epochs_wanted_{-1};  // -1: not known yet
-  std::exception_ptr failure_;              // written by the thread, read after it has ended
+  std::exception_ptr failure_;              // written by the thread before failed_
+  std::atomic<bool> failed_{false};
   std::thread thread_;
 };
 

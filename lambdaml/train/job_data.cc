@@ -38,8 +38,16 @@ void CheckRows(const wire::Job& job, int64_t rows) {
                   rows, job.n_workers, rows));
 }
 
+data::LabelMap LabelMapOf(const wire::Job& job, const data::Manifest& manifest) {
+  try {
+    return data::LabelMap::FromCounts(manifest.labels);
+  } catch (const base::Error& error) {
+    throw base::Error(error.code(), fmt::format("{}: {}", job.data, error.message()));
+  }
+}
+
 void CheckLabels(const wire::Job& job, const data::Manifest& manifest) {
-  const data::LabelMap labels = data::LabelMap::FromCounts(manifest.labels);
+  const data::LabelMap labels = LabelMapOf(job, manifest);
   if (!job.n_classes || *job.n_classes == labels.class_count()) return;
   throw base::Error(base::ErrorCode::kInvalidArgument,
                     fmt::format("--n_classes {}: {} has {} different labels", *job.n_classes,

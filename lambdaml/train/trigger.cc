@@ -64,7 +64,7 @@ class LocalRun {
     Stage(fmt::format("starting {} workers", job_.n_workers));
     StartFunctions();
     Follower follower(*channel_, job_.job_id, options_.on_epoch);
-    const std::vector<WorkerReport> workers = RunWorkers();
+    const std::vector<WorkerReport> workers = RunWorkers(follower);
     follower.Finish(workers.front().epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
     records_ = platform_->TakeRecords();
@@ -130,6 +130,7 @@ class LocalRun {
   void OpenChannel() {
     if (job_.channel.empty()) job_.channel = run_->channel();
     channel_ = store::OpenStore(job_.channel);
+    job_.channel = channel_->url();  // a relative path means another place to the workers
     if (channel_->capabilities().service == "file") {
       // Also when the trigger is killed, which no destructor sees.
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
@@ -151,7 +152,7 @@ class LocalRun {
     invoker_ = faas::MakeHttpInvoker(platform_->endpoint());
   }
 
-  std::vector<WorkerReport> RunWorkers() {
+  std::vector<WorkerReport> RunWorkers(const Follower& follower) {
     const base::Deadline deadline =
         base::Deadline::After(base::FromSeconds(job_.timeout_s) + kPlatformGrace);
     std::vector<std::string> payloads;
@@ -161,7 +162,10 @@ class LocalRun {
                             .count();
     Gang gang(*invoker_, job_.function_name, std::move(payloads), deadline);
     try {
-      while (!gang.WaitFor(kInterruptPoll)) ThrowIfInterrupted();
+      while (!gang.WaitFor(kInterruptPoll)) {
+        ThrowIfInterrupted();
+        follower.ThrowIfFailed();
+      }
       if (const std::optional<WorkerFailure> failure = gang.failure()) throw failure->error;
     } catch (...) {
       platform_->Shutdown();  // ends the other workers, so that the gang can be joined
@@ -205,6 +209,8 @@ class LocalRun {
     summary.model = wire::NameOf(job_.model);
     summary.optim = wire::NameOf(*job_.optim);
     summary.sync_mode = wire::NameOf(job_.sync_mode);
+    summary.regularizer = wire::NameOf(*job_.regularizer);
+    summary.lambda = *job_.lambda;
     summary.platform = wire::NameOf(job_.platform);
     summary.channel = channel_->url();
     summary.worker_count = job_.n_workers;

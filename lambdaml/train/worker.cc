@@ -197,7 +197,16 @@ std::string ProgressKey(const std::string& job_id, int64_t epoch) {
 }
 
 WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& environment) {
-  return Worker(job, environment).Run();
+  try {
+    return Worker(job, environment).Run();
+  } catch (const base::Error& error) {
+    const bool out_of_time = error.code() == base::ErrorCode::kDeadlineExceeded;
+    if (!out_of_time || !environment.deadline.Expired()) throw;
+    throw base::Error(error.code(),
+                      fmt::format("{}; the function has run for its {} s: give --timeout more, or "
+                                  "more --workers",
+                                  error.message(), job.timeout_s));
+  }
 }
 
 }  // namespace lambdaml::train

@@ -29,6 +29,8 @@ RunSummary FullSummary() {
   summary.model = "lr";
   summary.optim = "admm";
   summary.sync_mode = "reduce_scatter";
+  summary.regularizer = "l1";
+  summary.lambda = 0.25;
   summary.platform = "local";
   summary.channel = "file:///tmp/job";
   summary.worker_count = 4;
@@ -81,6 +83,7 @@ TEST(RunRecordTest, WhatWasNotMeasuredIsLeftOut) {
 TEST(RunRecordTest, ASummaryIsOneJsonLineWithStableKeys) {
   EXPECT_EQ(ToJson(FullSummary()).Dump(),
             R"({"event":"summary","model":"lr","optim":"admm","sync_mode":"reduce_scatter",)"
+            R"("regularizer":"l1","lambda":0.25,)"
             R"("platform":"local","channel":"file:///tmp/job","n_workers":4,"rows":1000,)"
             R"("n_features":28,"epochs":10,"stopped_by":"convergence","loss":0.5,"accuracy":0.75,)"
             R"("valid_loss":0.625,"valid_accuracy":0.5,"test_loss":1,"test_accuracy":0.25,)"

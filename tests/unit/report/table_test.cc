@@ -80,6 +80,8 @@ RunSummary SmallSummary() {
   summary.model = "lr";
   summary.optim = "grad_avg";
   summary.sync_mode = "reduce";
+  summary.regularizer = "l2";
+  summary.lambda = 1e-6;
   summary.platform = "local";
   summary.worker_count = 4;
   summary.rows = 1'000'000;
@@ -114,11 +116,12 @@ TEST(SummaryTest, TellsResultTimeUseCostAndModel) {
             "lr trained with grad_avg, 4 workers (reduce), on 1,000,000 rows of 28 features\n"
             "  epochs      10, ended by n_epochs\n"
             "  training    loss 0.340967, accuracy 84.81 %\n"
+            "  penalty     l2, lambda 1e-06, part of the training loss\n"
             "  time        1.24 s in all; a worker, on average: start-up 21 ms, load 4.0 ms, "
             "compute 300 ms, synchronise 120 ms\n"
             "  functions   4 invocations of 1,769 MB, 1.98 s billed, 3.427 GB-s\n"
             "  file        1,234 reads, 400 writes; 1.2 MB read, 400.0 KB written\n"
-            "  cost        nothing here; on AWS $0.0000579 (lambda $0.0000579, file $0) at "
+            "  cost        nothing here; on AWS $0.0000579 (lambda $0.0000579) at "
             "us-east-1 prices of 2025-07-01\n"
             "  model       heart.model\n");
 }
@@ -134,6 +137,7 @@ TEST(SummaryTest, TellsValidationTestAndExtraNumbersWhenMeasured) {
   summary.invocations = 1;
   summary.services[0].list_requests = 2;
   summary.services[0].delete_requests = 3000;
+  summary.regularizer = "none";
   summary.platform = "aws";
   EXPECT_EQ(FormatSummary(summary),
             "lr trained with grad_avg, 1 worker (reduce), on 1,000,000 rows of 28 features\n"
@@ -147,7 +151,7 @@ TEST(SummaryTest, TellsValidationTestAndExtraNumbersWhenMeasured) {
             "  functions   1 invocation of 1,769 MB, 1.98 s billed, 3.427 GB-s\n"
             "  file        1,234 reads, 400 writes, 2 lists, 3,000 deletes; 1.2 MB read, 400.0 KB "
             "written\n"
-            "  cost        $0.0000579 (lambda $0.0000579, file $0) at us-east-1 prices of "
+            "  cost        $0.0000579 (lambda $0.0000579) at us-east-1 prices of "
             "2025-07-01\n"
             "  model       heart.model\n");
 }
