@@ -63,7 +63,7 @@ struct Job {
   std::string function_name = "lambdaml";
   int64_t memory_mb = 1769;
   double timeout_s = 900;
-  double round_timeout_s = 60;
+  double round_timeout_s = 300;
   std::string prices;
   std::string log;
 

@@ -279,7 +279,7 @@ void AddFunctionRows(std::vector<Row>& rows) {
                          "longest run of a function in seconds [900]"));
   rows.push_back(MakeRow("round_timeout", "", G::kFunctions, "S",
                          NumberField{&Job::round_timeout_s, {0.1, 900}},
-                         "longest wait for a peer in a round, in seconds [60]"));
+                         "longest wait for a peer in a round, in seconds [300]"));
   rows.push_back(MakeRow("prices", "", G::kFunctions, "FILE", TextField{&Job::prices},
                          "price file for the cost figures [built in]"));
   rows.push_back(MakeRow("log", "", G::kFunctions, "FILE", TextField{&Job::log},
