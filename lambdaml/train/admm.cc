@@ -105,7 +105,8 @@ class Admm final : public Algorithm {
   }
 
   void BalanceResiduals() {
-    if (primal_ == 0 || dual_ == 0) return;
+    if (primal_ == dual_) return;
+    // Infinite where l1 still holds z at zero: rho is then far too small.
     const double ratio = primal_ / dual_;
     if (ratio <= kResidualRatioMax && ratio >= 1 / kResidualRatioMax) return;
     const double factor = std::clamp(std::sqrt(ratio), 1 / kRhoFactorMax, kRhoFactorMax);

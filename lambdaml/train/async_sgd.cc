@@ -43,7 +43,7 @@ class AsyncGradAvg final : public AsyncAlgorithm {
         job_(job),
         steps_(StepsPerEpoch(problem, *job.batch_size)),
         lr_(LearningRateOf(problem, exchange, job, *job.n_epochs * steps_)),
-        update_(problem.regularizer, problem.objective.penalised(), job.momentum),
+        update_(problem.regularizer, problem.objective.penalised(), job.momentum.value_or(0)),
         gradient_(w_.size()) {}
 
   model::LossStats RunEpoch(int64_t epoch) override {

@@ -17,8 +17,8 @@ namespace lambdaml::train {
 
 // Sums over ranks of what each measured in one epoch.
 struct EpochSums {
-  model::LossStats train;
-  model::LossStats valid;
+  model::LossStats train = {};
+  model::LossStats valid = {};
   double seconds = 0;          // wall time of the epoch
   double communicating_s = 0;  // of which inside collectives
   // ADMM (docs/algorithms.md): Σ‖x_i − z‖², Σ‖x_i‖², Σ‖ρu_i‖².

@@ -18,7 +18,7 @@ class GradAvg final : public Algorithm {
         job_(job),
         steps_(StepsPerEpoch(problem, *job.batch_size)),
         lr_(LearningRateOf(problem, exchange, job, *job.n_epochs * steps_)),
-        update_(problem.regularizer, problem.objective.penalised(), job.momentum),
+        update_(problem.regularizer, problem.objective.penalised(), job.momentum.value_or(0)),
         w_(std::move(initial)),
         gradient_(w_.size()) {}
 

@@ -30,6 +30,15 @@ void ResolveRegularizer(wire::Job& job) {
   }
 }
 
+// A derived learning rate is a safe one; momentum makes up for what it is short of. Asynchronous
+// workers' stale steps act like momentum already (Mitliagkas et al. 2016, "Asynchrony begets
+// momentum").
+void ResolveMomentum(wire::Job& job) {
+  if (job.momentum) return;
+  const bool derived = !job.lr && job.sync_mode != SyncMode::kAsync;
+  job.momentum = derived ? 0.9 : 0;
+}
+
 void CheckCombinations(const wire::Job& job) {
   const bool async = job.sync_mode == SyncMode::kAsync;
   if (async && job.optim == Optim::kAdmm) {
@@ -67,6 +76,7 @@ void ResolveJob(wire::Job& job) {
     job.optim = job.sync_mode == SyncMode::kAsync ? Optim::kGradAvg : Optim::kAdmm;
   }
   ResolveRegularizer(job);
+  ResolveMomentum(job);
   CheckCombinations(job);
   if (!job.n_epochs) job.n_epochs = 10;
   if (job.output.empty()) job.output = DefaultOutput(job.data);

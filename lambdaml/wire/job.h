@@ -44,7 +44,7 @@ struct Job {
   SyncMode sync_mode = SyncMode::kReduce;
   std::optional<double> lr;
   LrSchedule lr_schedule = LrSchedule::kConstant;
-  double momentum = 0;
+  std::optional<double> momentum;
   std::optional<int64_t> batch_size;
   std::optional<int64_t> n_epochs;
   std::optional<Regularizer> regularizer;

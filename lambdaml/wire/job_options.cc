@@ -244,7 +244,8 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("lr_schedule", G::kAlgorithm, &Job::lr_schedule, kLrScheduleNames,
                          "how the learning rate falls over the run [constant]"));
   rows.push_back(MakeRow("momentum", "", G::kAlgorithm, "X",
-                         NumberField{&Job::momentum, {0, 0.9999}}, "heavy-ball momentum [0]"));
+                         NumberField{&Job::momentum, {0, 0.9999}},
+                         "heavy-ball momentum [0.9 if the rate is derived, else 0]"));
   rows.push_back(MakeRow("regularizer", G::kAlgorithm, &Job::regularizer, kRegularizerNames,
                          "penalty R(w) [l2 with ADMM or if --lambda is given]"));
   rows.push_back(MakeRow("lambda", "", G::kAlgorithm, "X", NumberField{&Job::lambda, kNonNegative},
