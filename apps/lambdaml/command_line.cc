@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/spelling.h"
 #include "lambdaml/wire/job_options.h"
 
 #include "apps/lambdaml/version.h"
@@ -76,14 +77,12 @@ class Parser {
     try {
       app_.parse(std::move(arguments));
     } catch (const CLI::CallForHelp&) {
-      return ShowText{Deepest().help()};
-    } catch (const CLI::CallForAllHelp&) {
-      return ShowText{app_.help()};
+      return ShowText{HelpText()};
     } catch (const CLI::CallForVersion&) {
       return ShowText{std::string("lambdaml ") + kVersion + "\n"};
     } catch (const CLI::ParseError& error) {
       throw base::Error(base::ErrorCode::kInvalidArgument,
-                        fmt::format("{}; see `{} --help`", error.what(), DeepestName()));
+                        fmt::format("{}; see `{} --help`", Explain(error), DeepestName()));
     }
     return Chosen();
   }
@@ -91,8 +90,10 @@ class Parser {
  private:
   void AddTrain() {
     train_app_ = app_.add_subcommand("train", "Train a model");
-    train_app_->add_option("job_file", train_.job_file,
-                           "job file: TOML, or the JSON payload of a LambdaML trigger");
+    train_app_
+        ->add_option("job_file", train_.job_file,
+                     "job file: TOML, or the JSON payload of a LambdaML trigger")
+        ->type_name("FILE");
     for (const wire::JobOption& option : wire::JobOptions()) {
       if (option.group == wire::OptionGroup::kInternal) continue;
       std::string names = fmt::format("--{}", option.name);
@@ -129,7 +130,9 @@ class Parser {
 
   static void AddModelAndData(CLI::App& command, std::string& model, std::string& data,
                               int& index_base) {
-    command.add_option("model", model, "model file (LIBLINEAR's format)")->required();
+    command.add_option("model", model, "model file (LIBLINEAR's format)")
+        ->required()
+        ->type_name("FILE");
     command.add_option("--data", data, "data set")->required()->type_name("PATH");
     command
         .add_option("--index_base", index_base, "number of the first feature in libsvm text [1]")
@@ -140,7 +143,8 @@ class Parser {
   static void AddDataInput(CLI::App& command, DataInput& input) {
     command
         .add_option("data", input.path, "data set: libsvm text (plain, .gz, .zst), shard, folder")
-        ->required();
+        ->required()
+        ->type_name("PATH");
     command
         .add_option("--index_base", input.index_base,
                     "number of the first feature in libsvm text [1]")
@@ -163,6 +167,9 @@ class Parser {
   void AddData() {
     data_app_ = app_.add_subcommand("data", "Look at, split, convert or generate data sets");
     data_app_->require_subcommand(1);
+    data_app_->footer(
+        "Example:\n  lambdaml data describe heart_scale\nMore with `lambdaml data describe "
+        "--help`.");
 
     describe_app_ = data_app_->add_subcommand("describe", "Rows, features, non-zeros, labels");
     AddDataInput(*describe_app_, describe_.data);
@@ -215,6 +222,34 @@ class Parser {
         ->check(CLI::Range(int64_t{2}, int64_t{1000}));
     generate_app_->footer(
         "Example:\n  lambdaml data generate higgs --rows 1000000 --output higgs.npz");
+  }
+
+  // Of the innermost command that was named, without the empty lines that CLI11 doubles.
+  std::string HelpText() const {
+    std::string text = app_.help();
+    for (size_t at = 0; (at = text.find("\n\n\n")) != text.npos;) text.erase(at, 1);
+    return text;
+  }
+
+  // CLI11's message, or a better one where a word is left over that no command or option has.
+  std::string Explain(const CLI::ParseError& error) {
+    const std::vector<std::string> words = Deepest().remaining();
+    if (words.empty()) return error.what();
+    const std::string& word = words.front();
+    std::vector<std::string> names;
+    if (word.starts_with('-')) {
+      for (const CLI::Option* option : Deepest().get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      }
+    } else {
+      for (const CLI::App* command : Deepest().get_subcommands(nullptr)) {
+        names.push_back(command->get_name());
+      }
+    }
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    const std::string_view closest = base::ClosestSpelling(word, known);
+    if (closest.empty()) return fmt::format("unexpected argument {}", word);
+    return fmt::format("unexpected argument {}; did you mean {}?", word, closest);
   }
 
   // The innermost command that was named.
