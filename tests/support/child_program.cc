@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -39,27 +40,11 @@ std::string ReadCapture(int descriptor) {
   return text;
 }
 
-std::string ReadProcFile(const std::string& pid, const char* name) {
+std::string ReadProcFile(pid_t pid, const char* name) {
   std::ifstream file(fmt::format("/proc/{}/{}", pid, name));
   std::ostringstream text;
   text << file.rdbuf();
   return std::move(text).str();
-}
-
-// "123: lambdaml-worker --x" for each child that is not a zombie.
-std::vector<std::string> LivingChildren() {
-  std::vector<std::string> children;
-  const std::string parent = fmt::format("\nPPid:\t{}\n", ::getpid());
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string pid = entry.path().filename();
-    const std::string status = ReadProcFile(pid, "status");
-    if (status.find(parent) == std::string::npos) continue;
-    if (status.find("\nState:\tZ") != std::string::npos) continue;
-    std::string command = ReadProcFile(pid, "cmdline");
-    std::replace(command.begin(), command.end(), '\0', ' ');
-    children.push_back(fmt::format("{}: {}", pid, command));
-  }
-  return children;
 }
 
 }  // namespace
@@ -115,6 +100,19 @@ ProgramResult RunProgram(const ProgramOptions& options, base::Duration timeout) 
   return ChildProgram(options).Wait(timeout);
 }
 
+std::vector<pid_t> ChildrenOf(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());  // 0: not a process
+    if (pid == 0) continue;
+    const std::string status = ReadProcFile(pid, "status");
+    const bool is_child = status.find(fmt::format("\nPPid:\t{}\n", parent)) != std::string::npos;
+    const bool is_zombie = status.find("\nState:\tZ") != std::string::npos;
+    if (is_child && !is_zombie) children.push_back(pid);
+  }
+  return children;
+}
+
 void AdoptOrphans() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) base::ThrowErrno("adopt", "orphans", errno);
 }
@@ -127,9 +125,16 @@ std::vector<std::string> DescendantsLeft(base::Duration patience) {
       reaped = ::waitpid(-1, nullptr, WNOHANG);
     } while (reaped > 0);
     if (reaped < 0) return {};  // ECHILD
-    if (deadline.Expired()) return LivingChildren();
+    if (deadline.Expired()) break;
     std::this_thread::sleep_for(kPollInterval);
   }
+  std::vector<std::string> commands;
+  for (const pid_t child : ChildrenOf(::getpid())) {
+    std::string command = ReadProcFile(child, "cmdline");
+    std::replace(command.begin(), command.end(), '\0', ' ');
+    commands.push_back(fmt::format("{}: {}", child, command));
+  }
+  return commands;
 }
 
 }  // namespace lambdaml::test

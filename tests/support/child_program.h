@@ -61,6 +61,9 @@ class ChildProgram {
 // Starts the program and waits for its end.
 ProgramResult RunProgram(const ProgramOptions& options, base::Duration timeout);
 
+// The direct children of a process that still run.
+std::vector<pid_t> ChildrenOf(pid_t parent);
+
 // From now on, processes that outlive the programs started here become children of this process,
 // so that DescendantsLeft finds them.
 void AdoptOrphans();
