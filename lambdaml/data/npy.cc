@@ -135,7 +135,7 @@ NpyArray ParseNpy(base::ByteSpan bytes, std::string_view origin) {
     throw Error(ErrorCode::kInvalidData, fmt::format("{}: {}", origin, what));
   };
   if (text.size() < 12 || !text.starts_with(kMagic)) fail("not an .npy array");
-  const int version = text[6];
+  const auto version = static_cast<unsigned char>(text[6]);
   if (version < 1 || version > 3) fail(fmt::format("unknown .npy version {}", version));
   // Version 1 counts the header in 16 bits, the later ones in 32.
   const size_t count_bytes = version == 1 ? 2 : 4;

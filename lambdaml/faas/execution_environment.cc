@@ -101,10 +101,10 @@ std::vector<std::string> ExecutionEnvironment::ProcessEnvironment() const {
   };
   std::vector<std::string> variables;
   for (const auto& [name, value] : config_.environment) variables.push_back(name + "=" + value);
-  for (const auto& [name, value] : defined) {
+  for (const auto& variable : defined) {
     const bool given = std::ranges::any_of(
-        config_.environment, [&](const auto& variable) { return variable.first == name; });
-    if (!given) variables.push_back(name + "=" + value);
+        config_.environment, [&](const auto& own) { return own.first == variable.first; });
+    if (!given) variables.push_back(variable.first + "=" + variable.second);
   }
   return variables;
 }

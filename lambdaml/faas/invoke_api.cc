@@ -122,7 +122,7 @@ InvokeApi::InvokeApi(EventLoop& loop, const FunctionMap& functions)
         OnRequest(request, std::move(respond));
       }) {}
 
-void InvokeApi::OnRequest(const HttpRequest& request, HttpServer::Respond respond) const {
+void InvokeApi::OnRequest(const HttpRequest& request, const HttpServer::Respond& respond) const {
   const std::optional<std::string> name = FunctionName(request.target);
   if (!name || request.method != "POST") {
     return respond(ErrorResponse(
@@ -134,11 +134,11 @@ void InvokeApi::OnRequest(const HttpRequest& request, HttpServer::Respond respon
         ErrorResponse(NewRequestId(), {404, "ResourceNotFoundException", "User",
                                        fmt::format("Function not found: {}", FunctionArn(*name))}));
   }
-  Invoke(*function->second, request, std::move(respond));
+  Invoke(*function->second, request, respond);
 }
 
 void InvokeApi::Invoke(LocalFunction& function, const HttpRequest& request,
-                       HttpServer::Respond respond) const {
+                       const HttpServer::Respond& respond) const {
   const std::string request_id = NewRequestId();
   std::string_view type = FindHeader(request.headers, "X-Amz-Invocation-Type");
   if (type.empty()) type = "RequestResponse";

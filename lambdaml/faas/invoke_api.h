@@ -23,9 +23,9 @@ class InvokeApi {
   const std::string& endpoint() const { return server_.endpoint(); }
 
  private:
-  void OnRequest(const HttpRequest& request, HttpServer::Respond respond) const;
+  void OnRequest(const HttpRequest& request, const HttpServer::Respond& respond) const;
   void Invoke(LocalFunction& function, const HttpRequest& request,
-              HttpServer::Respond respond) const;
+              const HttpServer::Respond& respond) const;
 
   const FunctionMap& functions_;
   HttpServer server_;
