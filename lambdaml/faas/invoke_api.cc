@@ -118,8 +118,8 @@ std::optional<HttpResponse> CheckRequest(const std::string& request_id, const Ht
 
 InvokeApi::InvokeApi(EventLoop& loop, const FunctionMap& functions)
     : functions_(functions),
-      server_(loop, [this](const HttpRequest& request, HttpServer::Respond respond) {
-        OnRequest(request, std::move(respond));
+      server_(loop, [this](const HttpRequest& request, const HttpServer::Respond& respond) {
+        OnRequest(request, respond);
       }) {}
 
 void InvokeApi::OnRequest(const HttpRequest& request, const HttpServer::Respond& respond) const {

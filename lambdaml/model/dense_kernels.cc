@@ -69,6 +69,7 @@ void Prefetch(const float* x, size_t bytes_ahead) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(x) + bytes_ahead;
 #pragma GCC unroll 4
   for (size_t b = 0; b < kVectors * sizeof(F8); b += kLineBytes) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer may not leave its array, an address may
     __builtin_prefetch(reinterpret_cast<const void*>(address + b));
   }
 }
