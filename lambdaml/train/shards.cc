@@ -72,10 +72,20 @@ WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
       data::Manifest::Parse(MustGet(store, manifest_key, deadline).text(),
                             fmt::format("{}/{}", store.url(), manifest_key));
   WorkerShards shards;
+  int64_t valid_rows_total = 0;
   for (const int64_t rows : RowsOfWorkers(manifest, job.n_workers)) {
-    const int64_t train_rows = rows - ValidRows(rows, job.valid_ratio);
+    const int64_t valid_rows = ValidRows(rows, job.valid_ratio);
+    const int64_t train_rows = rows - valid_rows;
+    valid_rows_total += valid_rows;
     shards.train_rows_total += train_rows;
     shards.train_rows_max = std::max(shards.train_rows_max, train_rows);
+  }
+  if (job.valid_ratio > 0 && valid_rows_total == 0) {
+    throw base::Error(
+        base::ErrorCode::kInvalidArgument,
+        fmt::format("--valid_ratio {} holds out no row of shards of {} rows: give a larger one, or "
+                    "fewer --workers",
+                    job.valid_ratio, shards.train_rows_max));
   }
   std::vector<data::Dataset> parts;
   for (auto i = static_cast<size_t>(job.worker_index); i < manifest.shards.size();

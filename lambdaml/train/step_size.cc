@@ -46,8 +46,9 @@ optim::LearningRate LearningRateOf(const Problem& problem, Exchange& exchange, c
 }
 
 optim::LocalSgdOptions LocalSgdOptionsOf(const Problem& problem, const wire::Job& job) {
-  return {
-      .batch_size = *job.batch_size, .momentum = job.momentum.value_or(0), .regularizer = problem.regularizer};
+  return {.batch_size = *job.batch_size,
+          .momentum = job.momentum.value_or(0),
+          .regularizer = problem.regularizer};
 }
 
 int64_t StepsPerEpoch(const Problem& problem, int64_t batch_size) {

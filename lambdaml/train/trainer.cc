@@ -17,6 +17,13 @@ std::optional<double> Mean(double sum, int64_t rows) {
   return sum / static_cast<double>(rows);
 }
 
+[[noreturn]] void ThrowDiverged(std::string_view where) {
+  throw base::Error(base::ErrorCode::kInvalidArgument,
+                    fmt::format("training diverged: the loss of {} is not a finite number; "
+                                "give a smaller --lr",
+                                where));
+}
+
 class Loop {
  public:
   Loop(Algorithm& algorithm, const Problem& problem, model::Objective& valid, Exchange& exchange,
@@ -79,9 +86,14 @@ class Loop {
     if (!sums) return false;
     const bool converged = algorithm_.OnSums(*sums);
     Report(*sums, exchange_.worker_count());
-    if (converged) result.stopped_by = "convergence";
-    if (!converged && OutOfPatience(*sums)) result.stopped_by = "early_stopping";
-    return result.stopped_by != "n_epochs";
+    const bool out_of_patience = OutOfPatience(*sums);
+    if (result.stopped_by != "n_epochs") return true;  // these are the sums of one epoch more
+    if (converged) {
+      result.stopped_by = "convergence";
+    } else if (out_of_patience) {
+      result.stopped_by = "early_stopping";
+    }
+    return converged || out_of_patience;
   }
 
   void Report(const EpochSums& sums, int ranks) {
@@ -94,13 +106,7 @@ class Loop {
     record.seconds = sums.seconds / ranks;
     record.sync_share = sums.seconds > 0 ? sums.communicating_s / sums.seconds : 0;
     record.extra = algorithm_.Details();
-    if (!std::isfinite(record.loss)) {
-      throw base::Error(
-          base::ErrorCode::kInvalidArgument,
-          fmt::format("training diverged: the loss of epoch {} is not a finite number; "
-                      "give a smaller --lr",
-                      record.epoch));
-    }
+    if (!std::isfinite(record.loss)) ThrowDiverged(fmt::format("epoch {}", record.epoch));
     options_.on_epoch(record);
   }
 
@@ -130,6 +136,8 @@ class Loop {
     result.valid = sums.valid;
     result.objective = sums.train.loss_sum / static_cast<double>(sums.train.rows) +
                        problem_.regularizer.Value(w, problem_.objective.penalised());
+    // The last steps may have done what no epoch has seen.
+    if (!std::isfinite(result.objective)) ThrowDiverged("the finished model");
     result.details = algorithm_.Details();
     return result;
   }

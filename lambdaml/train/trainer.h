@@ -32,7 +32,9 @@ struct TrainerResult {
 };
 
 // Trains. `valid` may have no rows. Every rank gets the same result (asynchronous: the same but for
-// the epochs). Rounds: those of the algorithm, and one at the end.
+// the epochs). Rounds: those of the algorithm, and at the end one for the last epoch's sums and one
+// for the evaluation. Errors: kInvalidArgument on every rank when the loss is no longer finite;
+// those of the communicator.
 TrainerResult Train(Algorithm& algorithm, const Problem& problem, model::Objective& valid,
                     Exchange& exchange, const TrainerOptions& options);
 

@@ -29,120 +29,111 @@ struct Example {
   std::map<std::string_view, std::string_view> refused = {};
 };
 
-const std::vector<Example>& Examples() {
-  static const std::vector<Example> examples = {
-      {"data", "a/b c.libsvm", R"("a/b c.libsvm")", R"({"data":"a/b c.libsvm"})"},
-      {"test", "t", R"("t")", R"({"test":"t"})"},
-      {"dataset_type",
-       "sparse_libsvm",
-       R"("sparse_libsvm")",
-       R"({"dataset_type":"sparse_libsvm"})",
-       {{"csv", "\"csv\" is not one of auto, dense_libsvm, sparse_libsvm"}}},
-      {"index_base", "0", "0", R"({"index_base":0})", {{"2", "2 is not within 0 to 1"}}},
-      {"n_features",
-       "2147483647",
-       "2147483647",
-       R"({"n_features":2147483647})",
-       {{"0", "0 is not within 1 to 2147483647"}, {"2147483648", "not within"}}},
-      {"n_classes", "10", "10.0", R"({"n_classes":10})", {{"1", "1 is not within 2 to 1000"}}},
-      {"valid_ratio",
-       "0.25",
-       "0.25",
-       R"({"valid_ratio":0.25})",
-       {{"-0.1", "-0.1 is not within 0 to 0.9"},
-        {"0.95", "not within"},
-        {"1e999", "not a number"}}},
-      {"model",
-       "sparse_svm",
-       R"("sparse_svm")",
-       R"({"model":"sparse_svm"})",
-       {{"LR", "not one of"}}},
-      {"bias", "false", "false", R"({"bias":false})", {{"0", "\"0\" is neither true nor false"}}},
-      {"init_model", "m", R"("m")", R"({"init_model":"m"})"},
-      {"output", "o", R"("o")", R"({"output":"o"})"},
-      {"optim",
-       "model_avg",
-       R"("model_avg")",
-       R"({"optim":"model_avg"})",
-       {{"adam", "\"adam\" is not one of grad_avg, model_avg, admm"}}},
-      {"sync_mode",
-       "reduce_scatter",
-       R"("reduce_scatter")",
-       R"({"sync_mode":"reduce_scatter"})",
-       {{"", "\"\" is not one of reduce, reduce_scatter, async"}}},
-      {"n_epochs",
-       "+3",
-       R"("3")",
-       R"({"n_epochs":3})",
-       {{"0", "not within"},
-        {"3.5", "\"3.5\" is not a whole number"},
-        {"3 ", "not a whole number"},
-        {"+-3", "not a whole number"},
-        {"++3", "not a whole number"},
-        {"+", "not a whole number"},
-        {"", "\"\" is not a whole number"},
-        {"0x10", "not a whole number"},
-        {"9223372036854775808", "not a whole number"}}},
-      {"batch_size", "0", "0", R"({"batch_size":0})", {{"-1", "not within"}}},
-      {"lr",
-       "+.5e-1",
-       "0.05",
-       R"({"lr":0.05})",
-       {{"nan", "\"nan\" is not finite"},
-        {"inf", "\"inf\" is not finite"},
-        {"-1e-9", "not within"},
-        {"+-1", "not a number"},
-        {"0,1", "\"0,1\" is not a number"},
-        {"1e", "not a number"}}},
-      {"lr_schedule",
-       "inverse_sqrt",
-       R"("inverse_sqrt")",
-       R"({"lr_schedule":"inverse_sqrt"})",
-       {{"linear", "not one of constant, step, inverse_sqrt, cosine"}}},
-      {"momentum", "0.9", "0.9", R"({"momentum":0.9})", {{"1", "1 is not within 0 to 0.9999"}}},
-      {"regularizer", "none", R"("none")", R"({"regularizer":"none"})", {{"l0", "not one of"}}},
-      {"lambda", "1e-4", R"("1e-4")", R"({"lambda":0.0001})", {{"-1", "not within"}}},
-      {"n_admm_epochs", "7", "7", R"({"n_admm_epochs":7})", {{"0", "not within"}}},
-      {"rho", "2", "2", R"({"rho":2})", {{"0", "0 is not within 1e-12 to 1"}}},
-      {"local_solver", "sgd", R"("sgd")", R"({"local_solver":"sgd"})", {{"lbfgs", "not one of"}}},
-      {"tolerance", "0", "0", R"({"tolerance":0})", {{"1.1", "not within 0 to 1"}}},
-      {"patience", "5", "5", R"({"patience":5})", {{"-5", "not within"}}},
-      {"seed",
-       "9000000000000000",
-       "9000000000000000",
-       R"({"seed":9000000000000000})",
-       {{"-1", "not within"}}},
-      {"workers", "7", "7", R"({"n_workers":7})", {{"0", "0 is not within 1 to 1000"}}},
-      {"channel", "file:///x", R"("file:///x")", R"({"channel":"file:///x"})"},
-      // The only platform is the default, so it has no payload.
-      {"platform", "local", R"("local")", "{}", {{"mars", "\"mars\" is not one of local"}}},
-      {"memory_mb", "128", "128", R"({"memory_mb":128})", {{"127", "not within 128 to 10240"}}},
-      {"timeout", "1.5", "1.5", R"({"timeout":1.5})", {{"901", "901 is not within 1 to 900"}}},
-      {"round_timeout", "0.1", "0.1", R"({"round_timeout":0.1})", {{"0", "not within 0.1 to 900"}}},
-      {"prices", "p.json", R"("p.json")", R"({"prices":"p.json"})"},
-      {"log", "l", R"("l")", R"({"log":"l"})"},
-      {"function_name", "f", R"("f")", R"({"function_name":"f"})"},
-      {"dataset", "higgs", R"("higgs")", R"({"dataset":"higgs"})"},
-      {"data_bucket", "b", R"("b")", R"({"data_bucket":"b"})"},
-      {"file", "0_4", R"("0_4")", R"({"file":"0_4"})"},
-      {"train_file", "t", R"("t")", R"({"train_file":"t"})"},
-      {"test_file", "t", R"("t")", R"({"test_file":"t"})"},
-      {"tmp_bucket", "b", R"("b")", R"({"tmp_bucket":"b"})"},
-      {"merged_bucket", "b", R"("b")", R"({"merged_bucket":"b"})"},
-      {"cp_bucket", "b", R"("b")", R"({"cp_bucket":"b"})"},
-      {"host", "h", R"("h")", R"({"host":"h"})"},
-      {"port", "11211", R"("11211")", R"({"port":11211})", {{"65536", "not within 1 to 65535"}}},
-      {"tmp_table_name", "t", R"("t")", R"({"tmp_table_name":"t"})"},
-      {"merged_table_name", "t", R"("t")", R"({"merged_table_name":"t"})"},
-      {"key_col", "k", R"("k")", R"({"key_col":"k"})"},
-      {"start_epoch", "2", "2", R"({"start_epoch":2})", {{"-1", "not within"}}},
-      {"run_epochs", "2", "2", R"({"run_epochs":2})", {{"0", "not within"}}},
-      {"job_id", "j", R"("j")", R"({"job_id":"j"})"},
-      {"worker_index", "6", "6", R"({"worker_index":6})", {{"1000", "not within 0 to 999"}}},
-      {"model_url", "file:///m", R"("file:///m")", R"({"model_url":"file:///m"})"},
-  };
-  return examples;
-}
+const std::vector<Example> kExamples = {
+    {"data", "a/b c.libsvm", R"("a/b c.libsvm")", R"({"data":"a/b c.libsvm"})"},
+    {"test", "t", R"("t")", R"({"test":"t"})"},
+    {"dataset_type",
+     "sparse_libsvm",
+     R"("sparse_libsvm")",
+     R"({"dataset_type":"sparse_libsvm"})",
+     {{"csv", "\"csv\" is not one of auto, dense_libsvm, sparse_libsvm"}}},
+    {"index_base", "0", "0", R"({"index_base":0})", {{"2", "2 is not within 0 to 1"}}},
+    {"n_features",
+     "2147483647",
+     "2147483647",
+     R"({"n_features":2147483647})",
+     {{"0", "0 is not within 1 to 2147483647"}, {"2147483648", "not within"}}},
+    {"n_classes", "10", "10.0", R"({"n_classes":10})", {{"1", "1 is not within 2 to 1000"}}},
+    {"valid_ratio",
+     "0.25",
+     "0.25",
+     R"({"valid_ratio":0.25})",
+     {{"-0.1", "-0.1 is not within 0 to 0.9"}, {"0.95", "not within"}, {"1e999", "not a number"}}},
+    {"model", "sparse_svm", R"("sparse_svm")", R"({"model":"sparse_svm"})", {{"LR", "not one of"}}},
+    {"bias", "false", "false", R"({"bias":false})", {{"0", "\"0\" is neither true nor false"}}},
+    {"init_model", "m", R"("m")", R"({"init_model":"m"})"},
+    {"output", "o", R"("o")", R"({"output":"o"})"},
+    {"optim",
+     "model_avg",
+     R"("model_avg")",
+     R"({"optim":"model_avg"})",
+     {{"adam", "\"adam\" is not one of grad_avg, model_avg, admm"}}},
+    {"sync_mode",
+     "reduce_scatter",
+     R"("reduce_scatter")",
+     R"({"sync_mode":"reduce_scatter"})",
+     {{"", "\"\" is not one of reduce, reduce_scatter, async"}}},
+    {"n_epochs",
+     "+3",
+     R"("3")",
+     R"({"n_epochs":3})",
+     {{"0", "not within"},
+      {"3.5", "\"3.5\" is not a whole number"},
+      {"3 ", "not a whole number"},
+      {"+-3", "not a whole number"},
+      {"++3", "not a whole number"},
+      {"+", "not a whole number"},
+      {"", "\"\" is not a whole number"},
+      {"0x10", "not a whole number"},
+      {"9223372036854775808", "not a whole number"}}},
+    {"batch_size", "0", "0", R"({"batch_size":0})", {{"-1", "not within"}}},
+    {"lr",
+     "+.5e-1",
+     "0.05",
+     R"({"lr":0.05})",
+     {{"nan", "\"nan\" is not finite"},
+      {"inf", "\"inf\" is not finite"},
+      {"-1e-9", "not within"},
+      {"+-1", "not a number"},
+      {"0,1", "\"0,1\" is not a number"},
+      {"1e", "not a number"}}},
+    {"lr_schedule",
+     "inverse_sqrt",
+     R"("inverse_sqrt")",
+     R"({"lr_schedule":"inverse_sqrt"})",
+     {{"linear", "not one of constant, step, inverse_sqrt, cosine"}}},
+    {"momentum", "0.9", "0.9", R"({"momentum":0.9})", {{"1", "1 is not within 0 to 0.9999"}}},
+    {"regularizer", "none", R"("none")", R"({"regularizer":"none"})", {{"l0", "not one of"}}},
+    {"lambda", "1e-4", R"("1e-4")", R"({"lambda":0.0001})", {{"-1", "not within"}}},
+    {"n_admm_epochs", "7", "7", R"({"n_admm_epochs":7})", {{"0", "not within"}}},
+    {"rho", "2", "2", R"({"rho":2})", {{"0", "0 is not within 1e-12 to 1"}}},
+    {"local_solver", "sgd", R"("sgd")", R"({"local_solver":"sgd"})", {{"lbfgs", "not one of"}}},
+    {"tolerance", "0", "0", R"({"tolerance":0})", {{"1.1", "not within 0 to 1"}}},
+    {"patience", "5", "5", R"({"patience":5})", {{"-5", "not within"}}},
+    {"seed",
+     "9000000000000000",
+     "9000000000000000",
+     R"({"seed":9000000000000000})",
+     {{"-1", "not within"}}},
+    {"workers", "7", "7", R"({"n_workers":7})", {{"0", "0 is not within 1 to 1000"}}},
+    {"channel", "file:///x", R"("file:///x")", R"({"channel":"file:///x"})"},
+    // The only platform is the default, so it has no payload.
+    {"platform", "local", R"("local")", "{}", {{"mars", "\"mars\" is not one of local"}}},
+    {"memory_mb", "128", "128", R"({"memory_mb":128})", {{"127", "not within 128 to 10240"}}},
+    {"timeout", "1.5", "1.5", R"({"timeout":1.5})", {{"901", "901 is not within 1 to 900"}}},
+    {"round_timeout", "0.1", "0.1", R"({"round_timeout":0.1})", {{"0", "not within 0.1 to 900"}}},
+    {"prices", "p.json", R"("p.json")", R"({"prices":"p.json"})"},
+    {"log", "l", R"("l")", R"({"log":"l"})"},
+    {"function_name", "f", R"("f")", R"({"function_name":"f"})"},
+    {"dataset", "higgs", R"("higgs")", R"({"dataset":"higgs"})"},
+    {"data_bucket", "b", R"("b")", R"({"data_bucket":"b"})"},
+    {"file", "0_4", R"("0_4")", R"({"file":"0_4"})"},
+    {"train_file", "t", R"("t")", R"({"train_file":"t"})"},
+    {"test_file", "t", R"("t")", R"({"test_file":"t"})"},
+    {"tmp_bucket", "b", R"("b")", R"({"tmp_bucket":"b"})"},
+    {"merged_bucket", "b", R"("b")", R"({"merged_bucket":"b"})"},
+    {"cp_bucket", "b", R"("b")", R"({"cp_bucket":"b"})"},
+    {"host", "h", R"("h")", R"({"host":"h"})"},
+    {"port", "11211", R"("11211")", R"({"port":11211})", {{"65536", "not within 1 to 65535"}}},
+    {"tmp_table_name", "t", R"("t")", R"({"tmp_table_name":"t"})"},
+    {"merged_table_name", "t", R"("t")", R"({"merged_table_name":"t"})"},
+    {"key_col", "k", R"("k")", R"({"key_col":"k"})"},
+    {"start_epoch", "2", "2", R"({"start_epoch":2})", {{"-1", "not within"}}},
+    {"run_epochs", "2", "2", R"({"run_epochs":2})", {{"0", "not within"}}},
+    {"job_id", "j", R"("j")", R"({"job_id":"j"})"},
+    {"worker_index", "6", "6", R"({"worker_index":6})", {{"1000", "not within 0 to 999"}}},
+    {"model_url", "file:///m", R"("file:///m")", R"({"model_url":"file:///m"})"},
+};
 
 std::string TextError(std::string_view key, std::string_view text) {
   Job job;
@@ -170,8 +161,8 @@ std::string JsonError(std::string_view key, std::string_view json) {
 
 TEST(JobOptionsTest, EveryOptionHasAnExampleHere) {
   std::set<std::string_view> covered;
-  for (const Example& example : Examples()) covered.insert(example.key);
-  EXPECT_EQ(covered.size(), Examples().size());
+  for (const Example& example : kExamples) covered.insert(example.key);
+  EXPECT_EQ(covered.size(), kExamples.size());
   for (const JobOption& option : JobOptions()) {
     EXPECT_EQ(covered.erase(option.name), 1U) << "add an example of " << option.name;
   }
@@ -197,7 +188,7 @@ TEST(JobOptionsTest, HelpIsOneShortLineAndNamesAPlaceholderOrChoices) {
 }
 
 TEST(JobOptionsTest, TextFormSetsTheKey) {
-  for (const Example& example : Examples()) {
+  for (const Example& example : kExamples) {
     Job job;
     SetOptionFromText(job, example.key, example.text, "--key");
     EXPECT_EQ(JobToJson(job).Dump(), example.payload) << example.key;
@@ -205,7 +196,7 @@ TEST(JobOptionsTest, TextFormSetsTheKey) {
 }
 
 TEST(JobOptionsTest, JsonFormSetsTheKey) {
-  for (const Example& example : Examples()) {
+  for (const Example& example : kExamples) {
     Job job;
     SetOptionFromJson(job, example.key, Json::Parse(example.json, "test"), "job: key");
     EXPECT_EQ(JobToJson(job).Dump(), example.payload) << example.key;
@@ -230,7 +221,7 @@ TEST(JobOptionsTest, EveryChoiceIsAcceptedAndWrittenByItsName) {
 }
 
 TEST(JobOptionsTest, WrongTextIsRefusedNamingOriginAndCause) {
-  for (const Example& example : Examples()) {
+  for (const Example& example : kExamples) {
     for (const auto& [text, what] : example.refused) {
       EXPECT_THAT(TextError(example.key, text), AllOf(StartsWith("--key: "), HasSubstr(what)))
           << example.key << " = \"" << text << "\"";
