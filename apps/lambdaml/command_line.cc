@@ -90,6 +90,7 @@ class Parser {
  private:
   void AddTrain() {
     train_app_ = app_.add_subcommand("train", "Train a model");
+    train_app_->set_help_flag("-h,--help")->group("");  // the list is long enough
     train_app_
         ->add_option("job_file", train_.job_file,
                      "job file: TOML, or the JSON payload of a LambdaML trigger")

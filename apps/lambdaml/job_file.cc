@@ -1,6 +1,7 @@
 #include "apps/lambdaml/job_file.h"
 
 #include <fmt/format.h>
+#include <map>
 #include <toml++/toml.h>
 
 #include "lambdaml/base/error.h"
@@ -35,9 +36,14 @@ wire::Job ReadToml(std::string_view text, const std::string& path) {
                        std::string(error.description())));
   }
   wire::Job job;
+  std::map<std::string_view, std::string_view> given;  // an option's name, and the key that set it
   for (const auto& [key, node] : table) {
     const std::string place =
         fmt::format("{}:{}: {}", path, node.source().begin.line, std::string(key.str()));
+    const auto [other, is_new] = given.emplace(wire::OptionNameOf(key.str(), place), key.str());
+    if (!is_new) {
+      Refuse(fmt::format("{}: given twice, the other time as \"{}\"", place, other->second));
+    }
     wire::SetOptionFromJson(job, key.str(), ScalarOf(node, place), place);
   }
   return job;

@@ -369,6 +369,10 @@ std::span<const JobOption> JobOptions() {
   return options;
 }
 
+std::string_view OptionNameOf(std::string_view key, std::string_view origin) {
+  return FindRow(key, origin).option.name;
+}
+
 void SetOptionFromText(Job& job, std::string_view name, std::string_view text,
                        std::string_view origin) {
   std::visit([&](const auto& field) { SetText(job, field, text, origin); },
@@ -414,7 +418,7 @@ Job JobFromJson(const base::Json& json, std::string_view origin) {
   std::map<std::string_view, std::string_view> given;  // an option's name, and the key that set it
   for (const auto& [key, value] : json.AsObject()) {
     const std::string place = fmt::format("{}: {}", origin, key);
-    const auto [other, is_new] = given.emplace(FindRow(key, place).option.name, key);
+    const auto [other, is_new] = given.emplace(OptionNameOf(key, place), key);
     if (!is_new) Refuse(place, fmt::format("given twice, the other time as \"{}\"", other->second));
     SetOptionFromJson(job, key, value, place);
   }

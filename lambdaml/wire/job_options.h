@@ -26,6 +26,10 @@ struct JobOption {
 // All options, in the order of the help.
 std::span<const JobOption> JobOptions();
 
+// The name of the option that a key or its alias sets. Errors: kInvalidArgument: unknown key (with
+// the closest known one).
+std::string_view OptionNameOf(std::string_view key, std::string_view origin);
+
 // Sets one key from its text form ("0.1", "grad_avg", "true"). `origin` starts error messages, e.g.
 // "--lr" or "job.toml:7: lr". Errors: kInvalidArgument: unknown key (with the closest known one),
 // text that is not of the key's type, value out of range (with the range).

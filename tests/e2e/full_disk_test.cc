@@ -70,8 +70,14 @@ TEST_F(FullDiskTest, ASplitThatDoesNotFitLeavesNoManifest) {
 }
 
 TEST_F(FullDiskTest, AChannelThatIsFullEndsTheRunNamingTheRank) {
-  // 47,236 weights do not fit.
-  Succeed({"data", "generate", "rcv1", "--rows", "100", "--output", "wide"});
+  // Every feature occurs, so a vector is 400 kB.
+  std::string wide;
+  for (int row = 0; row < 8; ++row) {
+    wide += row % 2 == 0 ? "1" : "-1";
+    for (int j = row; j < 100'000; j += 8) wide += fmt::format(" {}:1", j + 1);
+    wide += '\n';
+  }
+  Write("wide", wide);
   for (const std::string sync_mode : {"reduce", "reduce_scatter", "async"}) {
     SCOPED_TRACE(sync_mode);
     const Outcome outcome =

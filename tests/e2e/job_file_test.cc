@@ -90,7 +90,7 @@ TEST_F(JobFileTest, MistakesAreNamedWithFileAndLine) {
            Mistake{"model = \"tree\"\n", "job.toml:1: model: \"tree\" is not one of lr, svm"},
            Mistake{"data = [\"a\", \"b\"]\n", "job.toml:1: data: must be a string"},
            Mistake{"data = \"x\"\ndata = \"y\"\n", "job.toml:2"},
-           Mistake{"data = \"x\"\nworkers = 1\nn_workers = 2\n", "job.toml:"},
+           Mistake{"workers = 1\nn_workers = 2\n", "given twice"},
            Mistake{"data = \n", "job.toml:1"},
            Mistake{"[data]\npath = \"x\"\n", "job.toml:1: data: must be"},
            Mistake{"data\n", "job.toml:1"},

@@ -54,7 +54,7 @@ TEST_F(MistakesTest, WrongValuesAreUsage) {
   RefuseTraining({"--valid_ratio", "1"}, kUsage, {"--valid_ratio"});
   RefuseTraining({"--bias", "maybe"}, kUsage, {"--bias", "maybe"});
   RefuseTraining({"--patience", "3"}, kUsage, {"--patience", "--valid_ratio"});
-  RefuseTraining({"--regularizer", "l2"}, kUsage, {"--lambda"});
+  RefuseTraining({"--regularizer", "l2", "--optim", "grad_avg"}, kUsage, {"--lambda"});
   RefuseTraining({"--n_classes", "3"}, kUsage, {"--n_classes 3", "2"});
   RefuseTraining({"--memory_mb", "64"}, kUsage, {"--memory_mb", "128"});
   Refuse({"train", "--model", "lr"}, kUsage, {"--data"});
