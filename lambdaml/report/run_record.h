@@ -50,8 +50,8 @@ struct RunSummary {
   std::string sync_mode;
   std::string regularizer;  // "none", "l1", "l2"
   double lambda = 0;        // its strength, part of `loss`
-  std::string platform;  // "local", "aws", "http"
-  std::string channel;   // URL, without secrets
+  std::string platform;     // "local", "aws", "http"
+  std::string channel;      // URL, without secrets
   int64_t worker_count = 0;
   int64_t rows = 0;  // trained on
   int64_t n_features = 0;
