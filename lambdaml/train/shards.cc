@@ -47,8 +47,7 @@ std::vector<int64_t> RowsOfWorkers(const data::Manifest& manifest, int64_t worke
   return rows;
 }
 
-void CountTrainingRows(const wire::Job& job, const data::Manifest& manifest,
-                       WorkerShards& shards) {
+void CountTrainingRows(const wire::Job& job, const data::Manifest& manifest, WorkerShards& shards) {
   for (const int64_t rows : RowsOfWorkers(manifest, job.n_workers)) {
     const int64_t train_rows = rows - ValidRows(rows, job.valid_ratio);
     shards.train_rows_total += train_rows;
