@@ -73,8 +73,20 @@ void WriteFileAtomic(const std::string& path, ByteSpan bytes) {
   file.Commit();
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-  auto [temporary, descriptor] = CreateTemporaryBeside(path_);
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_) {
+  struct stat status = {};
+  if (::stat(path_.c_str(), &status) == 0) {
+    // Renaming onto them would put a file in the place of /dev/null.
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+      file_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
+      if (file_.get() < 0) ThrowErrno("write", path_, errno);
+      return;
+    }
+    std::error_code error;
+    const std::filesystem::path resolved = std::filesystem::canonical(path_, error);
+    if (!error) target_ = resolved;
+  }
+  auto [temporary, descriptor] = CreateTemporaryBeside(target_);
   temporary_ = std::move(temporary);
   file_ = FileDescriptor(descriptor);
 }
@@ -86,7 +98,8 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::Commit() {
   // Some file systems report a full disk only here.
   if (::close(file_.Release()) != 0) ThrowErrno("write", path_, errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) ThrowErrno("write", path_, errno);
+  if (temporary_.empty()) return;
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) ThrowErrno("write", path_, errno);
   temporary_.clear();
 }
 

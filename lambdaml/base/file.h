@@ -67,7 +67,8 @@ class FileDescriptor {
 };
 
 // WriteFileAtomic for content that comes in pieces: the file is there, whole, after Commit, and
-// nothing is left behind without it. Errors: as WriteFileAtomic.
+// nothing is left behind without it. A symbolic link stays one: what it points to is replaced. A
+// device or pipe (/dev/stdout) is written to as it is. Errors: as WriteFileAtomic.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -80,7 +81,8 @@ class AtomicFile {
 
  private:
   std::string path_;
-  std::string temporary_;  // empty once it has its final name
+  std::string target_;     // path_ without symbolic links
+  std::string temporary_;  // empty once it has its final name, and for a device or pipe
   FileDescriptor file_;
 };
 

@@ -42,15 +42,21 @@ report::Prices PricesOf(const wire::Job& job) {
   return report::Prices::Parse(base::MapFile(job.prices).text(), job.prices);
 }
 
-// Fails now rather than after the training if the model cannot be written.
-void CheckOutput(const std::string& output) {
+// Fails now rather than after the training if the model cannot be written, or would overwrite data.
+void CheckOutput(const wire::Job& job) {
+  const std::string& output = job.output;
+  const auto refuse = [&](std::string_view why) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      fmt::format("--output {} is {}: name another file", output, why));
+  };
+  std::error_code error;  // of files that do not exist
+  if (std::filesystem::is_directory(output, error)) refuse("a folder");
+  if (std::filesystem::equivalent(output, job.data, error)) refuse("the training data itself");
+  if (std::filesystem::equivalent(output, job.test, error)) refuse("the test data itself");
+  if (std::filesystem::is_other(output, error)) return;  // a device or pipe
   std::string folder = std::filesystem::path(output).parent_path();
   if (folder.empty()) folder = ".";
   const base::TemporaryDirectory probe(folder, ".lambdaml-");
-  if (std::filesystem::is_directory(output)) {
-    throw base::Error(base::ErrorCode::kInvalidArgument,
-                      fmt::format("--output {} is a folder: name a file", output));
-  }
 }
 
 class LocalRun {
@@ -59,7 +65,7 @@ class LocalRun {
       : job_(job), options_(options), prices_(PricesOf(job)), started_(Now()) {}
 
   report::RunSummary Run() {
-    CheckOutput(job_.output);
+    CheckOutput(job_);
     Prepare();
     Stage(fmt::format("starting {} workers", job_.n_workers));
     StartFunctions();

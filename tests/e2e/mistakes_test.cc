@@ -134,6 +134,7 @@ TEST_F(MistakesTest, OutputsThatCannotBeWrittenAreFoundBeforeTheTraining) {
   Refuse({"train", "--data", "data", "--output", "none/m"}, kInput, {"none"});
   std::filesystem::create_directory(Path("folder"));
   Refuse({"train", "--data", "data", "--output", "folder"}, kUsage, {"folder"});
+  Refuse({"train", "--data", "data", "--output", "./data"}, kUsage, {"./data", "training data"});
   Succeed({"train", "--data", "data", "--output", "m"});
   Refuse({"predict", "m", "--data", "data", "--output", "none/p"}, kInput, {"none/p"});
   Refuse({"predict", "m", "--data", "data", "--output", "folder"}, kUsage, {"folder"});

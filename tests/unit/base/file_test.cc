@@ -85,6 +85,24 @@ TEST_F(FileTest, AnEmptyFileMapsToAnEmptyBlob) {
   EXPECT_EQ(MapFile(Path("empty")).size(), 0U);
 }
 
+TEST_F(FileTest, WritingThroughASymbolicLinkReplacesWhatItPointsTo) {
+  WriteFileAtomic(Path("a"), AsBytes("old"));
+  ASSERT_EQ(::symlink("a", Path("link").c_str()), 0);
+  WriteFileAtomic(Path("link"), AsBytes("new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_EQ(MapFile(Path("a")).text(), "new");
+}
+
+TEST_F(FileTest, APipeIsWrittenToAndStaysAPipe) {
+  ASSERT_EQ(::mkfifo(Path("pipe").c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { std::getline(std::ifstream(Path("pipe")), got); });
+  WriteFileAtomic(Path("pipe"), AsBytes("through it"));
+  reader.join();
+  EXPECT_EQ(got, "through it");
+  EXPECT_TRUE(std::filesystem::is_fifo(Path("pipe")));
+}
+
 TEST_F(FileTest, AMappedFileStaysReadableAfterItIsReplacedAndDeleted) {
   WriteFileAtomic(Path("a"), AsBytes("old"));
   const Blob old = MapFile(Path("a"));
