@@ -169,17 +169,15 @@ ExitStatus ChildProcess::Reap() {
   return status;
 }
 
-size_t ChildProcess::AnonymousMemoryBytes() const {
+size_t ChildProcess::ResidentBytes() const {
   if (pid_ <= 0) return 0;
   const std::string path = fmt::format("/proc/{}/statm", pid_);
   const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 128> text = {};
   if (file.get() < 0 || ::read(file.get(), text.data(), text.size() - 1) <= 0) return 0;
   unsigned long long resident = 0;
-  unsigned long long shared = 0;  // files and shared memory (proc(5))
-  if (std::sscanf(text.data(), "%*u %llu %llu", &resident, &shared) != 2) return 0;
-  const auto page_size = static_cast<unsigned long long>(::sysconf(_SC_PAGESIZE));
-  return resident > shared ? (resident - shared) * page_size : 0;
+  if (std::sscanf(text.data(), "%*u %llu", &resident) != 1) return 0;
+  return resident * static_cast<unsigned long long>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace lambdaml::faas

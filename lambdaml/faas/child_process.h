@@ -49,9 +49,9 @@ class ChildProcess {
   // Kills what is left of the process group and waits for the process, which has ended.
   ExitStatus Reap();
 
-  // Anonymous resident memory: what the process has allocated. Mapped files and shared memory do
-  // not count: their pages belong to the page cache. 0 once the process has ended.
-  size_t AnonymousMemoryBytes() const;
+  // Resident memory. Mapped files count: what a function maps on this machine it would have to hold
+  // in memory on Lambda, where data come over the network. 0 once the process has ended.
+  size_t ResidentBytes() const;
 
  private:
   pid_t pid_ = -1;  // -1 once reaped

@@ -235,7 +235,7 @@ void ExecutionEnvironment::OnTimeout(base::Duration limit) {
 }
 
 void ExecutionEnvironment::SampleMemory() {
-  memory_used_max_bytes_ = std::max(memory_used_max_bytes_, process_->AnonymousMemoryBytes());
+  memory_used_max_bytes_ = std::max(memory_used_max_bytes_, process_->ResidentBytes());
 }
 
 void ExecutionEnvironment::WatchMemory() {

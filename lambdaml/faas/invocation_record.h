@@ -16,7 +16,7 @@ struct InvocationRecord {
   double duration_ms = 0;              // payload handed over to answer received
   int64_t billed_duration_ms = 0;      // both, rounded up
   int memory_mb = 0;                   // the function's setting, which is what is billed
-  uint64_t memory_used_max_bytes = 0;  // by the environment so far: allocated, resident
+  uint64_t memory_used_max_bytes = 0;  // by the environment so far: resident
   std::string log_path;                // of the environment
 };
 

@@ -97,12 +97,12 @@ TEST_F(FunctionFailureTest, MemoryAboveTheLimitEndsTheProcess) {
   ExpectStillServing();
 }
 
-TEST_F(FunctionFailureTest, SharedMemoryDoesNotCountAgainstTheLimit) {
+TEST_F(FunctionFailureTest, MappedMemoryCountsAgainstTheLimitToo) {
   FunctionConfig config = Config();
   config.memory_mb = 256;
   platform_->CreateFunction(config);
-  const std::string request = R"({"do":"allocate","mb":400,"shared":true,"hold_ms":200})";
-  EXPECT_FALSE(Invoke(request).failed());
+  const std::string request = R"({"do":"allocate","mb":400,"shared":true,"hold_ms":60000})";
+  EXPECT_THAT(Invoke(request).payload, HasSubstr("Runtime.OutOfMemory"));
 }
 
 TEST_F(FunctionFailureTest, TheMostMemoryUsedIsReported) {

@@ -118,9 +118,9 @@ TEST_F(ChildProcessTest, TheDestructorLeavesNoProcess) {
 TEST_F(ChildProcessTest, MemoryIsZeroOnceTheProcessHasEnded) {
   ChildProcess process(Shell("read line"));
   WaitForEnd(process);
-  EXPECT_EQ(process.AnonymousMemoryBytes(), 0U);
+  EXPECT_EQ(process.ResidentBytes(), 0U);
   process.Reap();
-  EXPECT_EQ(process.AnonymousMemoryBytes(), 0U);
+  EXPECT_EQ(process.ResidentBytes(), 0U);
 }
 
 }  // namespace
