@@ -13,8 +13,8 @@ namespace {
 
 // How long the end of a run may go unnoticed.
 constexpr base::Duration kSlice = std::chrono::milliseconds(50);
-// How long a record that was written may take to appear.
-constexpr base::Duration kRecordTimeout = std::chrono::seconds(30);
+// How long reading a record that is there may take.
+constexpr base::Duration kReadTimeout = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -43,13 +43,15 @@ void Follower::Follow() {
     const int64_t wanted = epochs_wanted_;
     if (wanted >= 0 && epoch > wanted) return;
     const std::string key = ProgressKey(job_id_, epoch);
+    // Rank 0 leaves its records before it answers: once the answer is known, all are there.
     const bool is_written = wanted >= 0;
     const std::optional<base::Blob> record =
-        channel_.Wait(key, base::Deadline::After(is_written ? kRecordTimeout : kSlice));
+        is_written ? channel_.Get(key, base::Deadline::After(kReadTimeout))
+                   : channel_.Wait(key, base::Deadline::After(kSlice));
     if (!record && is_written) {
       throw base::Error(
-          base::ErrorCode::kDeadlineExceeded,
-          fmt::format("the record of epoch {} is missing in {}: {}", epoch, channel_.url(), key));
+          base::ErrorCode::kNotFound,
+          fmt::format("the record of epoch {} is missing: {}/{}", epoch, channel_.url(), key));
     }
     if (!record) continue;
     on_epoch_(report::EpochFromJson(base::Json::Parse(record->text(), key)));

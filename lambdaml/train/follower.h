@@ -25,7 +25,7 @@ class Follower {
   void ThrowIfFailed() const;
 
   // Reads what is left of `epochs` records, which are all written, and stops. Errors: what the
-  // store or on_epoch threw; kDeadlineExceeded if a record is missing.
+  // store or on_epoch threw; kNotFound if a record is missing.
   void Finish(int64_t epochs);
 
  private:

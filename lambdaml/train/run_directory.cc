@@ -1,5 +1,6 @@
 #include "lambdaml/train/run_directory.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
@@ -18,8 +19,9 @@ uint64_t FreeBytes(const std::string& folder) {
 }
 
 std::string ChooseParent(const std::string& parent, uint64_t bytes_needed) {
-  const std::string temporary = std::filesystem::temp_directory_path();
   if (!parent.empty()) return parent;
+  const char* tmpdir = std::getenv("TMPDIR");
+  const std::string temporary = tmpdir != nullptr && *tmpdir != 0 ? tmpdir : "/tmp";
   for (const std::string& candidate : {std::string("/dev/shm"), temporary}) {
     if (FreeBytes(candidate) >= bytes_needed) return candidate;
   }

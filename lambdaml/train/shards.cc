@@ -47,19 +47,6 @@ std::vector<int64_t> RowsOfWorkers(const data::Manifest& manifest, int64_t worke
   return rows;
 }
 
-void CountTrainingRows(const wire::Job& job, const data::Manifest& manifest, WorkerShards& shards) {
-  for (const int64_t rows : RowsOfWorkers(manifest, job.n_workers)) {
-    const int64_t train_rows = rows - ValidRows(rows, job.valid_ratio);
-    shards.train_rows_total += train_rows;
-    shards.train_rows_max = std::max(shards.train_rows_max, train_rows);
-  }
-  if (job.patience == 0 || shards.train_rows_total < manifest.rows) return;
-  throw base::Error(base::ErrorCode::kInvalidArgument,
-                    fmt::format("--patience needs validation rows, and --valid_ratio {} holds out "
-                                "no row of any worker's: give more",
-                                job.valid_ratio));
-}
-
 // Splits the worker's rows into training and validation rows, by (seed, rank).
 void HoldOut(const wire::Job& job, data::Dataset rows, WorkerShards& shards) {
   const int64_t valid_rows = ValidRows(rows.rows(), job.valid_ratio);

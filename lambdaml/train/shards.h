@@ -28,8 +28,8 @@ struct WorkerShards {
 
 // Reads the manifest and this worker's shards (those whose number is its rank modulo n_workers),
 // and holds out valid_ratio of its rows by (seed, rank). Errors: those of the store; kInvalidData,
-// kCorrupt for shards that do not match their manifest; kInvalidArgument if the job's model does
-// not fit the data (n_classes, fewer rows than workers).
+// kCorrupt for shards that do not match their manifest; kInvalidArgument if there are fewer shards
+// than workers, or if valid_ratio holds out no row at all.
 WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
                               const base::Deadline& deadline);
 
