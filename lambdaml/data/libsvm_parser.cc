@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 #include <fmt/format.h>
-#include <immintrin.h>
 #include <strings.h>
 
 #include "lambdaml/base/error.h"
@@ -79,14 +78,6 @@ Index ParseLongIndex(const char* p) {
     return ParseLongIndex(p);
   const int length = std::countr_zero(others) / 8;
   return {number::EightDigits(chunk, length), p + length};
-}
-
-// Where the token at p ends if it has fewer than 32 bytes: at the first byte that is a blank or a
-// control character (or beyond ASCII, which no token holds).
-inline const char* GuessTokenEnd(const char* p) {
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  const __m256i ends = _mm256_cmpgt_epi8(_mm256_set1_epi8(' ' + 1), bytes);
-  return p + std::countr_zero(static_cast<uint32_t>(_mm256_movemask_epi8(ends)));
 }
 
 struct SparseSink {
