@@ -1,5 +1,6 @@
 #include "lambdaml/train/gang.h"
 
+#include <algorithm>
 #include <exception>
 #include <fmt/format.h>
 #include <utility>
@@ -29,6 +30,30 @@ std::string_view AdviceFor(std::string_view type) {
   return "";
 }
 
+// Lambda's message without the request id that it starts with, which tells people nothing.
+std::string_view WithoutRequestId(std::string_view message) {
+  constexpr std::string_view kStart = "RequestId: ";
+  constexpr std::string_view kEnd = " Error: ";
+  const size_t end = message.find(kEnd);
+  if (!message.starts_with(kStart) || end == std::string_view::npos) return message;
+  return message.substr(end + kEnd.size());
+}
+
+// What the function itself wrote among the platform's lines.
+std::string OwnLines(std::string_view log) {
+  std::string own;
+  while (!log.empty()) {
+    const std::string_view line = log.substr(0, std::min(log.find('\n'), log.size()));
+    log.remove_prefix(std::min(line.size() + 1, log.size()));
+    const bool of_platform = line.starts_with("START RequestId:") ||
+                             line.starts_with("END RequestId:") ||
+                             line.starts_with("REPORT RequestId:") ||
+                             line.find(" Task timed out after ") != std::string_view::npos;
+    if (!of_platform && !line.empty()) own += fmt::format("\n  {}", line);
+  }
+  return own;
+}
+
 base::Error ErrorOf(int64_t rank, size_t workers, const faas::InvokeResult& result) {
   std::string type = "Unhandled";
   std::string message = result.payload;
@@ -39,12 +64,11 @@ base::Error ErrorOf(int64_t rank, size_t workers, const faas::InvokeResult& resu
   } catch (const base::Error&) {
     // Not the shape Lambda documents: show it as it is.
   }
-  std::string text =
-      fmt::format("worker {} of {} failed: {}{}", rank, workers, message, AdviceFor(type));
+  std::string text = fmt::format("worker {} of {} failed: {}{}", rank, workers,
+                                 WithoutRequestId(message), AdviceFor(type));
   const bool died = type.starts_with("Runtime.") || type.starts_with("Sandbox.");
-  if (died && !result.log_tail.empty()) {
-    text += fmt::format("\nits log ends:\n{}", result.log_tail);
-  }
+  const std::string last_words = died ? OwnLines(result.log_tail) : "";
+  if (!last_words.empty()) text += fmt::format("\nits log ends:{}", last_words);
   return base::Error(CodeOfErrorType(type), std::move(text));
 }
 
