@@ -146,7 +146,7 @@ TEST(Gang, WhatHappenedToTheProcessComesWithAdviceAndTheEndOfItsLog) {
   }
   ExpectFailure([] { return Failed("Runtime.ExitError", "exit status 1", "last words\n"); },
                 ErrorCode::kUnavailable,
-                "worker 1 of 2 failed: exit status 1\nits log ends:\nlast words\n");
+                "worker 1 of 2 failed: exit status 1\nits log ends:\n  last words");
   ExpectFailure([] { return Failed("Sandbox.Failure", "gone"); }, ErrorCode::kUnavailable,
                 "worker 1 of 2 failed: gone");
 }
