@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <set>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/store/open_store.h"
@@ -72,8 +73,9 @@ TEST(LoadWorkerShards, MapsLabelsToClassesByTheLabelsOfAllShards) {
 
 TEST(LoadWorkerShards, HoldsOutItsShareOfEachWorkersRowsByTheSeed) {
   const TemporaryFolder folder;
-  folder.Split(NumberedRows(41, {-1, 1}, true), 4);
+  folder.Split(NumberedRows(41, {10, 20, 30}, true), 4);
   std::vector<int64_t> all;
+  std::set<std::vector<int64_t>> choices;  // which of its rows each worker holds out
   std::vector<WorkerShards> workers;
   for (int64_t rank = 0; rank < 4; ++rank) {
     wire::Job job = WorkerOf(rank, 4);
@@ -90,20 +92,24 @@ TEST(LoadWorkerShards, HoldsOutItsShareOfEachWorkersRowsByTheSeed) {
       all.insert(all.end(), numbers.begin(), numbers.end());
       const std::vector<int32_t>& classes =
           part == &shards.train ? shards.train_classes : shards.valid_classes;
-      for (size_t r = 0; r < numbers.size(); ++r) EXPECT_EQ(classes[r], 1 - numbers[r] % 2);
+      for (size_t r = 0; r < numbers.size(); ++r) EXPECT_EQ(classes[r], (numbers[r] - 1) % 3);
     }
-    EXPECT_EQ(NumbersOf(Load(folder, job).valid), NumbersOf(shards.valid));
+    std::vector<int64_t> choice = NumbersOf(shards.valid);
+    EXPECT_EQ(NumbersOf(Load(folder, job).valid), choice);
+    for (int64_t& number : choice) number = (number - 1) / 4;
+    choices.insert(choice);
     job.seed = 6;
     EXPECT_NE(NumbersOf(Load(folder, job).valid), NumbersOf(shards.valid));
   }
   EXPECT_EQ(Sorted(all), NumbersTo(41));
+  EXPECT_EQ(choices.size(), 4U);
 }
 
 TEST(LoadWorkerShards, AlwaysLeavesARowToTrainOn) {
   const TemporaryFolder folder;
   folder.Split(NumberedRows(3, {-1, 1}, true), 2);
   wire::Job job = WorkerOf(0, 2);
-  job.valid_ratio = 0.99;
+  job.valid_ratio = 1;
   EXPECT_EQ(Load(folder, job).train.rows(), 1);
   EXPECT_EQ(Load(folder, job).valid.rows(), 1);
   EXPECT_EQ(Load(folder, job).train_rows_total, 2);
