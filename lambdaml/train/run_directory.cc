@@ -22,7 +22,7 @@ std::string ChooseParent(const std::string& parent, uint64_t bytes_needed) {
   if (!parent.empty()) return parent;
   const char* tmpdir = std::getenv("TMPDIR");
   const std::string temporary = tmpdir != nullptr && *tmpdir != 0 ? tmpdir : "/tmp";
-  for (const std::string& candidate : {std::string("/dev/shm"), temporary}) {
+  for (const char* candidate : {"/dev/shm", temporary.c_str()}) {
     if (FreeBytes(candidate) >= bytes_needed) return candidate;
   }
   throw base::Error(
