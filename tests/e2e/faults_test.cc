@@ -91,6 +91,16 @@ TEST_F(FaultsTest, CtrlCStopsEveryWorkerAndCleansUp) {
   }
 }
 
+TEST_F(FaultsTest, ASecondCtrlCEndsItAtOnceAndStillCleansUp) {
+  const auto run = StartEndlessRun();
+  run->Signal(SIGINT);
+  run->Signal(SIGINT);
+  const std::string end = run->Wait(kSoon).status.ToString();
+  EXPECT_THAT(end, ::testing::AnyOf("signal: interrupt", "exit status 130"));
+  ExpectNothingLeft(kSoon);
+  EXPECT_FALSE(Exists("m"));
+}
+
 TEST_F(FaultsTest, KillingTheTriggerTakesWorkersAndFoldersWithIt) {
   std::filesystem::create_directory(Path("channel"));
   const auto run = StartEndlessRun({"--channel", "file://" + Path("channel")});
