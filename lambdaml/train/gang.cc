@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <fmt/format.h>
+#include <system_error>
 #include <utility>
 
 #include "lambdaml/base/json.h"
@@ -83,9 +84,17 @@ Gang::Gang(faas::Invoker& invoker, const std::string& function_name,
       running_(payloads_.size()),
       responses_(payloads_.size()) {
   threads_.reserve(payloads_.size());
-  for (size_t rank = 0; rank < payloads_.size(); ++rank) {
-    threads_.emplace_back(
-        [this, rank] { InvokeWorker(static_cast<int64_t>(rank), payloads_[rank]); });
+  for (size_t i = 0; i < payloads_.size(); ++i) {
+    const auto rank = static_cast<int64_t>(i);
+    try {
+      threads_.emplace_back([this, rank, i] { InvokeWorker(rank, payloads_[i]); });
+    } catch (const std::system_error& error) {
+      // Without a thread the worker is one that failed to start; those before it run.
+      End(rank, "",
+          WorkerFailure{rank, base::Error(base::ErrorCode::kResourceExhausted,
+                                          fmt::format("worker {} of {} cannot be invoked: {}", rank,
+                                                      payloads_.size(), error.what()))});
+    }
   }
 }
 
@@ -111,6 +120,10 @@ void Gang::InvokeWorker(int64_t rank, const std::string& payload) {
     failure = WorkerFailure{rank, base::Error(base::ErrorCode::kInternal,
                                               fmt::format("worker {}: {}", rank, error.what()))};
   }
+  End(rank, std::move(response), std::move(failure));
+}
+
+void Gang::End(int64_t rank, std::string response, std::optional<WorkerFailure> failure) {
   const std::lock_guard lock(mutex_);
   responses_[static_cast<size_t>(rank)] = std::move(response);
   if (failure && !failure_) failure_ = std::move(failure);

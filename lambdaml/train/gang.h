@@ -43,6 +43,7 @@ class Gang {
 
  private:
   void InvokeWorker(int64_t rank, const std::string& payload);
+  void End(int64_t rank, std::string response, std::optional<WorkerFailure> failure);
 
   faas::Invoker& invoker_;
   const std::string function_name_;

@@ -56,7 +56,7 @@ void CheckCombinations(const wire::Job& job) {
 
 // "dir/heart_scale.libsvm.zst" gives "heart_scale.model" in the current folder.
 std::string DefaultOutput(const std::string& data) {
-  const std::filesystem::path path(data);
+  const std::filesystem::path path = std::filesystem::absolute(data).lexically_normal();
   std::string name = path.has_filename() ? path.filename() : path.parent_path().filename();
   for (const std::string_view suffix : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
     if (name.size() > suffix.size() && name.ends_with(suffix))
