@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <sys/ioctl.h>
+#include <system_error>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -122,6 +123,18 @@ class Display {
   double elapsed_seconds_ = 0;
 };
 
+// A log starts empty: it must not take the place of what the run reads or writes.
+void CheckLog(const TrainArguments& arguments, const wire::Job& job) {
+  if (job.log.empty()) return;
+  for (const std::string& other :
+       {arguments.job_file, job.data, job.test, job.init_model, job.prices, job.output}) {
+    std::error_code error;  // of files that do not exist
+    if (other != job.log && !std::filesystem::equivalent(other, job.log, error)) continue;
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      fmt::format("--log {} is a file of the run itself: name another", job.log));
+  }
+}
+
 wire::Job JobOf(const TrainArguments& arguments) {
   wire::Job job;
   if (!arguments.job_file.empty()) job = ReadJobFile(arguments.job_file);
@@ -129,6 +142,7 @@ wire::Job JobOf(const TrainArguments& arguments) {
     wire::SetOptionFromText(job, name, text, fmt::format("--{}", name));
   }
   train::ResolveJob(job);
+  CheckLog(arguments, job);
   return job;
 }
 

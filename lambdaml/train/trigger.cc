@@ -13,6 +13,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
 #include "lambdaml/comm/job_keys.h"
+#include "lambdaml/data/labels.h"
 #include "lambdaml/data/shards.h"
 #include "lambdaml/faas/http_invoker.h"
 #include "lambdaml/faas/local_platform.h"
@@ -130,7 +131,17 @@ class LocalRun {
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     manifest_ = PlaceShards(std::move(data), run_->shards(), job_);
     SettleLambda(job_, manifest_.rows);
+    if (test_) CheckTestLabels();
     OpenChannel();
+  }
+
+  // Labels of the test data that the model cannot know fail here rather than after the training.
+  void CheckTestLabels() const {
+    try {
+      data::LabelMap::FromCounts(manifest_.labels).ClassesOf(test_->labels);
+    } catch (const base::Error& error) {
+      throw base::Error(error.code(), fmt::format("--test {}: {}", job_.test, error.message()));
+    }
   }
 
   void OpenChannel() {

@@ -142,6 +142,20 @@ TEST_F(MistakesTest, OutputsThatCannotBeWrittenAreFoundBeforeTheTraining) {
   Refuse({"data", "generate", "blobs", "--rows", "9", "--output", "none/g"}, kInput, {"none/g"});
 }
 
+TEST_F(MistakesTest, ALogNeverTakesThePlaceOfAFileOfTheRun) {
+  Write("data", "1 1:1\n-1 1:2\n");
+  Refuse({"train", "--data", "data", "--log", "./data", "--output", "m"}, kUsage, {"--log ./data"});
+  Refuse({"train", "--data", "data", "--log", "m", "--output", "m"}, kUsage, {"--log m"});
+  EXPECT_EQ(Read("data"), "1 1:1\n-1 1:2\n");
+}
+
+TEST_F(MistakesTest, TestLabelsThatTheTrainingDataLackFailBeforeTheTraining) {
+  Write("data", "1 1:1\n-1 1:2\n");
+  Write("other", "1 1:1\n5 1:2\n");
+  Refuse({"train", "--data", "data", "--test", "other", "--workers", "1", "--output", "m"}, kInput,
+         {"--test other", "row 2", "label 5"});
+}
+
 TEST_F(MistakesTest, AFailedRunLeavesAnExistingModelAlone) {
   Write("m", "precious");
   RefuseTraining({"--lr", "fast"}, kUsage, {});
