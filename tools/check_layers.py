@@ -26,8 +26,13 @@ FILE_LINES_MAX = 500
 THIRD_PARTY_OWNERS = {
     "CLI/": "apps/lambdaml",
     "boost/": "faas",
+    "curl/": "net",
+    "hiredis/": "store",
     "libdeflate.h": "data",
+    "libmemcached/": "store",
     "nlohmann/": "base",
+    "openssl/": "net",
+    "pugixml.hpp": "store",
     "toml++/": "apps/lambdaml",
     "xxhash.h": "base",
     "zlib.h": "data",

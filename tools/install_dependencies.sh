@@ -21,11 +21,23 @@ readonly PACKAGES='
   libzstd-dev            build  .zst data
   zlib1g-dev             build  .gz data, as a stream
   libdeflate-dev         build  .npz shards
+  libcurl4-openssl-dev   build  HTTP to the services
+  libssl-dev             build  hashes of request signing; TLS
+  libpugixml-dev         build  answers of S3
+  libmemcached-dev       build  client of Memcached
+  libhiredis-dev         build  protocol of Redis
   python3                build  checks and tests written in Python
   liblinear-tools        build  heart_scale, the first data set; liblinear-train and -predict
   libgtest-dev           test   GoogleTest
   libgmock-dev           test   its matchers
   zstd                   test   makes .zst inputs
+  radosgw                test   the S3 server, Ceph's gateway
+  ceph-mon               test   its monitor
+  ceph-osd               test   its storage
+  memcached              test   the Memcached server
+  redis-server           test   the Redis server
+  nodejs                 test   runs dynalite, the DynamoDB server
+  python3-botocore       test   an independent signer of requests
   python3-numpy          test   reads our shards, as users do
   python3-scipy          test   sparse matrices and reference minima
   liblinear-dev          bench  the peer of the libsvm reader

@@ -19,6 +19,9 @@ class Meter {
   void CountDelete(uint64_t requests) { Add(delete_requests_, requests); }
   void CountList() { Add(list_requests_, 1); }
   void CountBytesRead(uint64_t bytes) { Add(bytes_read_, bytes); }
+  void CountRetry() { Add(retries_, 1); }
+  void CountReadUnits(uint64_t units) { Add(read_units_, units); }
+  void CountWriteUnits(uint64_t units) { Add(write_units_, units); }
   void CountWaiting(base::Duration duration) {
     waiting_ns_.fetch_add(duration.count(), std::memory_order_relaxed);
   }
@@ -30,6 +33,9 @@ class Meter {
             .list_requests = list_requests_.load(std::memory_order_relaxed),
             .bytes_read = bytes_read_.load(std::memory_order_relaxed),
             .bytes_written = bytes_written_.load(std::memory_order_relaxed),
+            .retries = retries_.load(std::memory_order_relaxed),
+            .read_units = read_units_.load(std::memory_order_relaxed),
+            .write_units = write_units_.load(std::memory_order_relaxed),
             .waiting = base::Duration(waiting_ns_.load(std::memory_order_relaxed))};
   }
 
@@ -44,6 +50,9 @@ class Meter {
   std::atomic<uint64_t> list_requests_{0};
   std::atomic<uint64_t> bytes_read_{0};
   std::atomic<uint64_t> bytes_written_{0};
+  std::atomic<uint64_t> retries_{0};
+  std::atomic<uint64_t> read_units_{0};
+  std::atomic<uint64_t> write_units_{0};
   std::atomic<base::Duration::rep> waiting_ns_{0};
 };
 

@@ -6,7 +6,9 @@
 //
 // Every call takes a deadline, and throws Error: kDeadlineExceeded once it is past (the message
 // names the operation and the key), kResourceExhausted (full, or a value above the limit),
-// kUnavailable, kPermissionDenied. A missing key is a value, never an error. Threads: any, at once.
+// kUnavailable, kPermissionDenied. A missing key is a value, never an error. Failures that may pass
+// (a dropped connection, throttling, a server that restarts) are retried inside the call, until its
+// deadline or for net::kOutageMax, whichever ends first. Threads: any, at once.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +31,7 @@ struct Capabilities {
   bool can_compare_and_swap = false;
   bool can_list = false;
   bool has_native_wait = false;  // Wait blocks in the service instead of polling
+  bool is_durable = true;        // false: a restart of the service, or eviction, loses values
 };
 
 struct KeyValue {
@@ -50,6 +53,9 @@ struct Counters {
   uint64_t list_requests = 0;
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
+  uint64_t retries = 0;  // requests sent again, after a failure that may pass (also counted above)
+  uint64_t read_units = 0;      // DynamoDB only: what reads are billed by (4 KB, consistent)
+  uint64_t write_units = 0;     // DynamoDB only: what writes are billed by (1 KB)
   base::Duration waiting = {};  // time blocked in Wait and WaitAll
 };
 
@@ -62,6 +68,10 @@ class Store {
   virtual const std::string& url() const = 0;
   virtual Counters counters() const = 0;
 
+  // How often the service, as far as this store has seen, has started anew and so may have lost
+  // what it held. For stores that are not durable; changes only inside calls.
+  virtual uint64_t restarts() const { return 0; }
+
   // The value, or nothing if the key is missing. One read request.
   virtual std::optional<base::Blob> Get(const std::string& key, const base::Deadline& deadline) = 0;
 
@@ -69,7 +79,9 @@ class Store {
   virtual void Put(const std::string& key, base::ByteSpan value,
                    const base::Deadline& deadline) = 0;
 
-  // Writes only if the key is missing; of several racing writers exactly one gets true.
+  // Writes only if the key is missing. Of several racing writers at most one gets true; exactly one
+  // unless an answer of the service was lost: then the writer itself may find its value and get
+  // false.
   virtual bool PutIfAbsent(const std::string& key, base::ByteSpan value,
                            const base::Deadline& deadline) = 0;
 
@@ -78,7 +90,9 @@ class Store {
                                                      const base::Deadline& deadline) = 0;
 
   // Replaces the value only if its version is still `version`; false if somebody else was faster or
-  // the key is gone. Two states with equal bytes may have equal versions.
+  // the key is gone, or if an answer of the service was lost and the swap may or may not have been
+  // made: who gets false reads again, and can tell from the value what has happened. Two states
+  // with equal bytes may have equal versions.
   virtual bool CompareAndSwap(const std::string& key, const std::string& version,
                               base::ByteSpan value, const base::Deadline& deadline) = 0;
 
