@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs from Debian 12 what LambdaML needs. Quick and silent when it is all there.
+# Installs from Debian 12 what LambdaML needs, and from npm the DynamoDB server of its tests (in
+# build/dynalite). Quick and silent when it is all there.
 #
 # Usage: tools/install_dependencies.sh [GROUP...]    groups: build test bench lint (default: all)
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 # package                group  why
 readonly PACKAGES='
@@ -31,7 +33,7 @@ readonly PACKAGES='
   libgtest-dev           test   GoogleTest
   libgmock-dev           test   its matchers
   zstd                   test   makes .zst inputs
-  radosgw                test   the S3 server, Ceph's gateway
+  radosgw                test   the S3 server, the gateway of Ceph
   ceph-mon               test   its monitor
   ceph-osd               test   its storage
   memcached              test   the Memcached server
@@ -45,6 +47,9 @@ readonly PACKAGES='
   clang-format           lint   formatting
   clang-tidy             lint   static analysis
 '
+
+readonly DYNALITE=build/dynalite
+readonly DYNALITE_LOCK=tests/support/dynalite/package-lock.json
 
 readonly HEART_SCALE=usr/share/doc/liblinear-tools/examples/heart_scale
 
@@ -80,6 +85,20 @@ install_heart_scale() (
   as_root install -D -m 644 "$HEART_SCALE" "/$HEART_SCALE"
 )
 
+is_dynalite_installed() {
+  [ -f "$DYNALITE/node_modules/.package-lock.json" ] &&
+    cmp --silent "$DYNALITE_LOCK" "$DYNALITE/package-lock.json"
+}
+
+# The DynamoDB server of the tests, from npm, in the versions of its lock file. No package's own
+# script is run: the one that is compiled brings its binary along.
+install_dynalite() {
+  printf 'installing dynalite\n'
+  mkdir -p "$DYNALITE"
+  cp "${DYNALITE_LOCK%/*}/package.json" "$DYNALITE_LOCK" "$DYNALITE"
+  npm ci --prefix "$DYNALITE" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
 main() {
   local groups=("$@")
   [ $# -gt 0 ] || groups=(build test bench lint)
@@ -91,8 +110,13 @@ main() {
     fi
   done
 
-  local missing
+  local missing needs_dynalite=false
   mapfile -t missing < <(missing_packages "${groups[@]}")
+  if [[ " ${groups[*]} " == *" test "* ]] && ! is_dynalite_installed; then
+    needs_dynalite=true
+    # Debian packages it by itself; elsewhere it comes with nodejs.
+    command -v npm >/dev/null || missing+=(npm)
+  fi
   if [ ${#missing[@]} -gt 0 ] || [ ! -f "/$HEART_SCALE" ]; then
     apt_get update
   fi
@@ -101,6 +125,7 @@ main() {
     apt_get install --yes --no-install-recommends "${missing[@]}"
   fi
   [ -f "/$HEART_SCALE" ] || install_heart_scale
+  if "$needs_dynalite"; then install_dynalite; fi
 }
 
 main "$@"
