@@ -1,0 +1,64 @@
+// A real S3 server for tests: Ceph's object gateway (radosgw) with the monitor and the one storage
+// daemon it needs, all state in a temporary folder and in memory. Up in one to two seconds.
+//
+// It checks signatures, session tokens included, and conditional writes as a production server
+// does, because it is one. Debian packages: radosgw, ceph-mon, ceph-osd.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/file.h"
+
+#include "support/servers/server_process.h"
+
+namespace lambdaml::test {
+
+// Threads: one, except for the accessors.
+class RgwServer {
+ public:
+  // Whether all programs of it are installed; if not: GTEST_SKIP() << RgwServer::kMissing.
+  static bool IsInstalled();
+  static constexpr const char* kMissing = "Ceph is not installed: radosgw, ceph-mon, ceph-osd";
+
+  // The server of this process, started by the first call and ended with the process.
+  static RgwServer& Shared();
+
+  RgwServer();
+
+  std::string endpoint() const;       // http://127.0.0.1:port
+  std::string host_endpoint() const;  // http://localhost:port, for http://bucket.localhost:port
+  // Its only user. The secret has characters that need encoding in URLs, as real ones do.
+  static constexpr const char* access_key_id() { return "AKIATESTTESTTEST0001"; }
+  static constexpr const char* secret_access_key() {
+    return "testsecret/with+chars=0123456789abcdefgh";
+  }
+
+  // Creates a bucket with a name that was not there before, and returns it.
+  std::string MakeBucket();
+
+  // "AWS_…=value" lines with which programs find this server and may use it.
+  std::vector<std::string> Environment() const;
+
+  // The gateway alone, to kill, pause and start again: what it has stored survives that.
+  ServerProcess& gateway() { return *gateway_; }
+
+ private:
+  std::string PathOf(const std::string& name) const { return folder_.path() + "/" + name; }
+  ProgramOptions Command(const std::string& program, std::vector<std::string> arguments) const;
+  void Run(const std::string& program, const std::vector<std::string>& arguments) const;
+  void StartMonitor();
+  void StartStorage();
+  void StartGateway();
+
+  base::TemporaryDirectory folder_;
+  const int monitor_port_ = FreePort();
+  const int port_ = FreePort();
+  int bucket_count_ = 0;
+  std::unique_ptr<ServerProcess> monitor_;
+  std::unique_ptr<ServerProcess> storage_;
+  std::unique_ptr<ServerProcess> gateway_;
+};
+
+}  // namespace lambdaml::test
