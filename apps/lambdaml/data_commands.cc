@@ -9,6 +9,8 @@
 #include "lambdaml/data/generate.h"
 #include "lambdaml/data/shards.h"
 #include "lambdaml/data/split.h"
+#include "lambdaml/place/data_place.h"
+#include "lambdaml/place/place.h"
 #include "lambdaml/store/open_store.h"
 
 #include "apps/lambdaml/commands.h"
@@ -19,13 +21,13 @@ namespace {
 constexpr base::Duration kShardTimeout = std::chrono::minutes(10);
 
 data::Dataset Load(const DataInput& input) {
-  return data::LoadDataset(input.path, {.index_base = input.index_base,
-                                        .n_features = input.n_features,
-                                        .layout = data::LayoutFromName(input.layout).value()});
+  return place::LoadData(input.path, {.index_base = input.index_base,
+                                      .n_features = input.n_features,
+                                      .layout = data::LayoutFromName(input.layout).value()});
 }
 
 data::FileFormat FormatOf(const std::string& format, const std::string& output) {
-  if (format.empty()) return data::FormatOfName(output);
+  if (format.empty()) return data::FormatOfName(place::NameOf(output));
   return format == "npz" ? data::FileFormat::kNpz : data::FileFormat::kLibsvm;
 }
 
@@ -67,17 +69,23 @@ void Run(const SplitArguments& arguments) {
 }
 
 void Run(const ConvertArguments& arguments) {
-  data::SaveFile(Load(arguments.data), arguments.output,
-                 FormatOf(arguments.format, arguments.output));
+  place::SaveData(Load(arguments.data), arguments.output,
+                  FormatOf(arguments.format, arguments.output));
 }
 
 void Run(const GenerateArguments& arguments) {
-  data::GenerateFile({.kind = data::GeneratorKindFromName(arguments.kind).value(),
-                      .rows = arguments.rows,
-                      .seed = arguments.seed,
-                      .n_features = arguments.n_features,
-                      .n_classes = arguments.n_classes},
-                     arguments.output, FormatOf(arguments.format, arguments.output));
+  const data::GenerateOptions options = {
+      .kind = data::GeneratorKindFromName(arguments.kind).value(),
+      .rows = arguments.rows,
+      .seed = arguments.seed,
+      .n_features = arguments.n_features,
+      .n_classes = arguments.n_classes};
+  const data::FileFormat format = FormatOf(arguments.format, arguments.output);
+  if (place::IsLocal(arguments.output)) {
+    data::GenerateFile(options, place::PathOf(arguments.output), format);
+  } else {
+    place::SaveData(data::Generate(options), arguments.output, format);
+  }
 }
 
 }  // namespace lambdaml::cli

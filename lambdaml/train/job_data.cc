@@ -8,6 +8,8 @@
 #include "lambdaml/data/labels.h"
 #include "lambdaml/data/shards.h"
 #include "lambdaml/data/split.h"
+#include "lambdaml/place/data_place.h"
+#include "lambdaml/place/place.h"
 
 namespace lambdaml::train {
 namespace {
@@ -75,17 +77,16 @@ uint64_t SizeBytes(const data::Dataset& dataset) {
 JobData OpenJobData(const wire::Job& job) {
   JobData result;
   result.bytes_needed = kRunBytes;
-  if (std::filesystem::is_directory(job.data)) {
-    const data::ShardFolder folder = data::ListShards(job.data);
-    if (ServesAsIs(job, folder)) {
-      result.manifest = *folder.manifest;
-      CheckRows(job, result.manifest.rows);
-      return result;
-    }
+  place::DataPlace place = place::OpenData(job.data);
+  if (place.shards && ServesAsIs(job, *place.shards)) {
+    result.manifest = *place.shards->manifest;
+    CheckRows(job, result.manifest.rows);
+    return result;
   }
-  result.dataset = data::LoadDataset(job.data, {.index_base = static_cast<int>(job.index_base),
-                                                .n_features = job.n_features,
-                                                .layout = LayoutOf(job)});
+  result.dataset =
+      place::LoadData(std::move(place), {.index_base = static_cast<int>(job.index_base),
+                                         .n_features = job.n_features,
+                                         .layout = LayoutOf(job)});
   CheckRows(job, result.dataset->rows());
   result.bytes_needed += SizeBytes(*result.dataset);
   return result;
@@ -101,7 +102,11 @@ data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& j
         write);
   }
   CheckLabels(job, data.manifest);
-  job.data = data.dataset ? folder : std::filesystem::absolute(job.data).string();
+  if (data.dataset) {
+    job.data = folder;
+  } else if (place::IsLocal(job.data)) {
+    job.data = std::filesystem::absolute(place::PathOf(job.data));
+  }
   return std::move(data.manifest);
 }
 

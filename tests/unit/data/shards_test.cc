@@ -50,7 +50,7 @@ class Shards : public testing::Test {
 TEST_F(Shards, RowKOfTheOrderGoesToShardKModN) {
   for (const FileFormat format : {FileFormat::kNpz, FileFormat::kLibsvm}) {
     Split(Numbered(11, true), {.parts = 4, .format = format}, Sink());
-    const ShardFolder folder = ListShards(folder_.path());
+    const ShardFolder folder = ListShards(OpenLocalFolder(folder_.path()));
     ASSERT_EQ(folder.shard_count(), 4);
     for (int64_t i = 0; i < 4; ++i) {
       const Dataset shard = LoadShard(folder, i, {});
@@ -103,7 +103,8 @@ TEST_F(Shards, LambdamlFilesNeedNoManifest) {
   const Dataset whole = LoadDataset(folder_.path(), {});
   EXPECT_EQ(whole.n_features(), 3);
   EXPECT_THAT(whole.labels, testing::ElementsAre(1, 0));
-  EXPECT_EQ(LoadShard(ListShards(folder_.path()), 1, {.n_features = 8}).n_features(), 8);
+  EXPECT_EQ(
+      LoadShard(ListShards(OpenLocalFolder(folder_.path())), 1, {.n_features = 8}).n_features(), 8);
 }
 
 TEST_F(Shards, MissingAndForeignShardsAreNamed) {
@@ -116,7 +117,10 @@ TEST_F(Shards, MissingAndForeignShardsAreNamed) {
   EXPECT_EQ(Refusal(), "InvalidData: " + folder_.path() +
                            ": holds shards of 2 and of 3: name one data set's folder");
   EXPECT_THAT(ErrorOf([&] { LoadDataset(Path("nowhere"), {}); }), HasSubstr("NotFound: open"));
-  EXPECT_THAT(ErrorOf([&] { LoadShard({.path = "p", .names = {"0_1"}, .manifest = {}}, 1, {}); }),
+  EXPECT_THAT(ErrorOf([&] {
+                LoadShard({.folder = OpenLocalFolder("p"), .names = {"0_1"}, .manifest = {}}, 1,
+                          {});
+              }),
               "InvalidArgument: p: there is no shard 1 among 1");
 }
 
@@ -124,7 +128,7 @@ TEST_F(Shards, AManifestMakesAllShardsAgreeOnWidthAndLayout) {
   // Alone, shard 0 would be dense and 2 wide, shard 1 sparse and 9 wide.
   Split(FromText("1 1:1 2:1\n0 9:1\n", {.layout = Layout::kSparse}),
         {.parts = 2, .format = FileFormat::kLibsvm}, Sink());
-  const ShardFolder folder = ListShards(folder_.path());
+  const ShardFolder folder = ListShards(OpenLocalFolder(folder_.path()));
   for (int64_t i = 0; i < 2; ++i) {
     const Dataset shard = LoadShard(folder, i, {});
     EXPECT_FALSE(shard.is_dense());

@@ -51,7 +51,7 @@ TEST(JobData, AFileIsSplitIntoAShardForEachWorker) {
   EXPECT_EQ(job.data, target.path());
   ASSERT_EQ(manifest.shards.size(), 3U);
   EXPECT_EQ(manifest.rows, 10);
-  const data::ShardFolder shards = data::ListShards(target.path());
+  const data::ShardFolder shards = data::ListShards(data::OpenLocalFolder(target.path()));
   ASSERT_EQ(shards.shard_count(), 3);
   EXPECT_EQ(data::LoadShard(shards, 0, {}).rows(), 4);
   EXPECT_EQ(data::LoadShard(shards, 2, {}).rows(), 3);
