@@ -1,0 +1,70 @@
+#include "lambdaml/store/polling.h"
+
+#include <algorithm>
+#include <unistd.h>
+#include <utility>
+
+#include "lambdaml/base/check.h"
+
+namespace lambdaml::store {
+namespace {
+
+constexpr base::Duration kLookTimeMin = std::chrono::seconds(1);
+
+base::Deadline DeadlineOfLook(const base::Deadline& deadline) {
+  return deadline.Remaining() >= kLookTimeMin
+             ? deadline
+             : base::Deadline::After(kLookTimeMin, deadline.clock());
+}
+
+// Differs between processes, machines and calls.
+uint64_t SeedOf(base::TimePoint start) {
+  return base::MixSeed(static_cast<uint64_t>(start.time_since_epoch().count()),
+                       static_cast<uint64_t>(::getpid()));
+}
+
+}  // namespace
+
+PollPause::PollPause(const PollIntervals& intervals, uint64_t seed)
+    : interval_(intervals.first), longest_(intervals.longest), random_(seed) {}
+
+void PollPause::Sleep(const base::Deadline& deadline) {
+  const double fraction = (1 + random_.Uniform()) / 2;
+  const base::Duration pause(
+      static_cast<base::Duration::rep>(fraction * static_cast<double>(interval_.count())));
+  deadline.clock().SleepFor(std::clamp(deadline.Remaining(), base::Duration::zero(), pause));
+  interval_ = std::min(interval_ + interval_ / 2, longest_);
+}
+
+std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> keys,
+                                                  const PollIntervals& intervals,
+                                                  const base::Deadline& deadline, Meter& meter,
+                                                  const LookForKeys& look) {
+  const base::TimePoint start = deadline.clock().Now();
+  std::vector<std::optional<base::Blob>> values(keys.size());
+  std::vector<std::string> missing(keys.begin(), keys.end());
+  std::vector<size_t> places(keys.size());  // missing[i] belongs to values[places[i]]
+  for (size_t i = 0; i < places.size(); ++i) places[i] = i;
+  PollPause pause(intervals, SeedOf(start));
+  while (!missing.empty()) {
+    const bool is_last = deadline.Expired();
+    auto found = look(missing, DeadlineOfLook(deadline));
+    LAMBDAML_CHECK(found.size() == missing.size());
+    size_t missing_count = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (found[i]) {
+        values[places[i]] = std::move(found[i]);
+      } else {
+        places[missing_count] = places[i];
+        std::swap(missing[missing_count++], missing[i]);
+      }
+    }
+    missing.resize(missing_count);
+    if (is_last || missing.empty()) break;
+    pause.Sleep(deadline);
+  }
+  meter.CountWaiting(deadline.clock().Now() - start);
+  return values;
+}
+
+}  // namespace lambdaml::store
