@@ -1,5 +1,5 @@
-// The stores that the conformance suites run over. A new store is one function here and one line
-// in each suite's INSTANTIATE_TEST_SUITE_P.
+// The stores that the conformance suites run over. A new store is one function that returns a
+// backend and one line in each suite's INSTANTIATE_TEST_SUITE_P.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 namespace lambdaml::test {
 
 // A place where Store objects meet, as those of the workers of a job do; emptied with the object.
+// Places on one server must not see each other's keys.
 class StorePlace {
  public:
   virtual ~StorePlace() = default;
@@ -22,6 +23,12 @@ struct StoreBackend {
   std::string name;
   bool is_shared_by_processes = false;
   std::function<std::unique_ptr<StorePlace>()> make_place;
+
+  // Why it cannot be tested here, as in "redis-server is not installed"; empty if it can.
+  std::string skip_reason = {};
+  // How much the suites ask of it: services whose calls take milliseconds are spared.
+  int race_rounds = 100;  // how often threads race each other in one test
+  int key_count = 1100;   // of a large listing; beyond a page of 1000, if the service has pages
 };
 
 inline std::ostream& operator<<(std::ostream& out, const StoreBackend& backend) {
