@@ -31,7 +31,8 @@ constexpr const char* kTrainExamples =
     "  lambdaml train --model lr --data higgs.libsvm --workers 4\n"
     "  lambdaml train --model sparse_svm --data rcv1.libsvm.zst --test rcv1.t --lambda 1e-4\n"
     "  lambdaml train job.toml --seed 7 --log run.jsonl\n"
-    "A job file holds the same names: `model = \"lr\"`; the command line overrides it.";
+    "A job file holds the same names: `model = \"lr\"`; the command line overrides it.\n"
+    "A PLACE is a path, or a URL such as s3://bucket/folder/name.";
 
 std::string_view GroupTitle(wire::OptionGroup group) {
   switch (group) {
@@ -48,6 +49,12 @@ std::string_view GroupTitle(wire::OptionGroup group) {
       break;
   }
   return "";  // CLI11 hides the group without a title
+}
+
+// One line: an enumeration's names would not fit beside the option's own.
+std::string HelpOf(const wire::JobOption& option) {
+  if (option.choices.empty()) return std::string(option.help);
+  return fmt::format("{}: {}", fmt::join(option.choices, "|"), option.help);
 }
 
 // Accepts --sync-mode for --sync_mode.
@@ -102,10 +109,9 @@ class Parser {
       const std::string name(option.name);
       CLI::Option* added = train_app_->add_option_function<std::string>(
           names, [this, name](const std::string& text) { train_.options.emplace_back(name, text); },
-          std::string(option.help));
+          HelpOf(option));
       added->group(std::string(GroupTitle(option.group)));
-      added->type_name(option.choices.empty() ? std::string(option.placeholder)
-                                              : fmt::format("{}", fmt::join(option.choices, "|")));
+      added->type_name(option.choices.empty() ? std::string(option.placeholder) : "NAME");
     }
     train_app_->footer(kTrainExamples);
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/place/place.h"
 
 namespace lambdaml::train {
 namespace {
@@ -56,8 +57,12 @@ void CheckCombinations(const wire::Job& job) {
 
 // "dir/heart_scale.libsvm.zst" gives "heart_scale.model" in the current folder.
 std::string DefaultOutput(const std::string& data) {
-  const std::filesystem::path path = std::filesystem::absolute(data).lexically_normal();
-  std::string name = path.has_filename() ? path.filename() : path.parent_path().filename();
+  std::string name = place::NameOf(data);
+  if (place::IsLocal(data)) {
+    const std::filesystem::path path =
+        std::filesystem::absolute(place::PathOf(data)).lexically_normal();
+    name = path.has_filename() ? path.filename() : path.parent_path().filename();
+  }
   for (const std::string_view suffix : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
     if (name.size() > suffix.size() && name.ends_with(suffix))
       name.resize(name.size() - suffix.size());
@@ -69,6 +74,7 @@ std::string DefaultOutput(const std::string& data) {
 
 void ResolveJob(wire::Job& job) {
   wire::ApplyLambdamlKeys(job);
+  wire::ApplyServiceOptions(job);
   if (job.data.empty()) {
     Refuse("no data: give --data FILE (or `data = \"FILE\"` in the job file)");
   }

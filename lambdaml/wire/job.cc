@@ -45,7 +45,31 @@ void ApplyChannelKeys(Job& job) {
   }
 }
 
+bool HasParameter(std::string_view url, std::string_view name) {
+  const size_t query = url.find('?');
+  if (query == url.npos) return false;
+  const std::string parameters = fmt::format("&{}", url.substr(query + 1));
+  return parameters.find(fmt::format("&{}=", name)) != std::string::npos;
+}
+
+void AddParameter(std::string& url, std::string_view name, std::string_view value) {
+  if (value.empty() || HasParameter(url, name)) return;
+  url += fmt::format("{}{}=", url.find('?') == std::string::npos ? '?' : '&', name);
+  for (const char c : value) {
+    const bool means_itself = c != '%' && c != '&' && c != '?' && c > ' ';
+    url += means_itself ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+}
+
 }  // namespace
+
+void ApplyServiceOptions(Job& job) {
+  for (std::string* url : {&job.data, &job.test, &job.init_model, &job.output, &job.channel}) {
+    if (!url->starts_with("s3://") && !url->starts_with("dynamodb://")) continue;
+    AddParameter(*url, "region", job.region);
+    AddParameter(*url, "endpoint", job.endpoint_url);
+  }
+}
 
 void ApplyLambdamlKeys(Job& job) {
   ApplyDataKeys(job);

@@ -64,6 +64,9 @@ struct Job {
   int64_t memory_mb = 1769;
   double timeout_s = 900;
   double round_timeout_s = 300;
+  std::string region;
+  std::string endpoint_url;
+  std::string cache_node;
   std::string prices;
   std::string log;
 
@@ -104,5 +107,9 @@ Job JobFromJson(const base::Json& json, std::string_view origin);
 // payload (it has data_bucket) that gives lambda for ADMM means the L1 penalty. Errors:
 // kInvalidArgument for keys that ask for what this program cannot do.
 void ApplyLambdamlKeys(Job& job);
+
+// Writes region and endpoint_url into the job's s3:// and dynamodb:// URLs that have none of their
+// own, as parameters: so a URL means the same to everybody who is given it.
+void ApplyServiceOptions(Job& job);
 
 }  // namespace lambdaml::wire

@@ -197,12 +197,12 @@ Row MakeRow(std::string_view name, OptionGroup group, Member member, const Names
 
 void AddDataRows(std::vector<Row>& rows) {
   using G = OptionGroup;
-  rows.push_back(MakeRow("data", "", G::kData, "PATH", TextField{&Job::data},
+  rows.push_back(MakeRow("data", "", G::kData, "PLACE", TextField{&Job::data},
                          "libsvm file (plain, .gz, .zst), binary shard, or folder of shards"));
-  rows.push_back(MakeRow("test", "", G::kData, "PATH", TextField{&Job::test},
+  rows.push_back(MakeRow("test", "", G::kData, "PLACE", TextField{&Job::test},
                          "data set to evaluate the finished model on"));
   rows.push_back(MakeRow("dataset_type", G::kData, &Job::dataset_type, kDatasetTypeNames,
-                         "layout in memory [auto: by density]"));
+                         "layout in memory [by density]"));
   rows.push_back(MakeRow("index_base", "", G::kData, "0|1", IntegerField{&Job::index_base, {0, 1}},
                          "number of the first feature in libsvm text [1]"));
   rows.push_back(MakeRow("n_features", "", G::kData, "N",
@@ -218,19 +218,19 @@ void AddDataRows(std::vector<Row>& rows) {
 void AddModelRows(std::vector<Row>& rows) {
   using G = OptionGroup;
   rows.push_back(MakeRow("model", G::kModel, &Job::model, kModelNames,
-                         "what to train; sparse_ keeps rows sparse [lr]"));
+                         "sparse_ keeps rows sparse [lr]"));
   rows.push_back(MakeRow("bias", "", G::kModel, "true|false", BoolField{&Job::bias},
                          "learn an intercept, which is never penalised [true]"));
-  rows.push_back(MakeRow("init_model", "", G::kModel, "FILE", TextField{&Job::init_model},
+  rows.push_back(MakeRow("init_model", "", G::kModel, "PLACE", TextField{&Job::init_model},
                          "start from this model"));
-  rows.push_back(MakeRow("output", "", G::kModel, "FILE", TextField{&Job::output},
+  rows.push_back(MakeRow("output", "", G::kModel, "PLACE", TextField{&Job::output},
                          "where the model goes, LIBLINEAR's format [NAME-OF-DATA.model]"));
 }
 
 void AddAlgorithmRows(std::vector<Row>& rows) {
   using G = OptionGroup;
   rows.push_back(MakeRow("optim", G::kAlgorithm, &Job::optim, kOptimNames,
-                         "algorithm [admm; grad_avg with --sync_mode async]"));
+                         "algorithm [admm; async: grad_avg]"));
   rows.push_back(MakeRow("sync_mode", G::kAlgorithm, &Job::sync_mode, kSyncModeNames,
                          "how workers synchronise [reduce]"));
   rows.push_back(MakeRow("n_epochs", "", G::kAlgorithm, "N",
@@ -242,7 +242,7 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("lr", "", G::kAlgorithm, "X", NumberField{&Job::lr, kNonNegative},
                          "learning rate [from the data's curvature]"));
   rows.push_back(MakeRow("lr_schedule", G::kAlgorithm, &Job::lr_schedule, kLrScheduleNames,
-                         "how the learning rate falls over the run [constant]"));
+                         "how the rate falls [constant]"));
   rows.push_back(MakeRow("momentum", "", G::kAlgorithm, "X",
                          NumberField{&Job::momentum, {0, 0.9999}},
                          "heavy-ball momentum [0.9 if the rate is derived, else 0]"));
@@ -281,6 +281,12 @@ void AddFunctionRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("round_timeout", "", G::kFunctions, "S",
                          NumberField{&Job::round_timeout_s, {0.1, 900}},
                          "longest wait for a peer in a round, in seconds [300]"));
+  rows.push_back(MakeRow("region", "", G::kFunctions, "NAME", TextField{&Job::region},
+                         "AWS region of S3 and DynamoDB [as the AWS tools find it]"));
+  rows.push_back(MakeRow("endpoint_url", "", G::kFunctions, "URL", TextField{&Job::endpoint_url},
+                         "other server for S3 and DynamoDB [AWS's own]"));
+  rows.push_back(MakeRow("cache_node", "", G::kFunctions, "TYPE", TextField{&Job::cache_node},
+                         "ElastiCache node type behind the channel, for its cost"));
   rows.push_back(MakeRow("prices", "", G::kFunctions, "FILE", TextField{&Job::prices},
                          "price file for the cost figures [built in]"));
   rows.push_back(MakeRow("log", "", G::kFunctions, "FILE", TextField{&Job::log},

@@ -157,6 +157,8 @@ TEST(ResolveJob, TheModelIsNamedAfterTheDataAndStandsInThePresentFolder) {
   EXPECT_EQ(output("shards.npz"), "shards.model");
   EXPECT_EQ(output("higgs/"), "higgs.model");
   EXPECT_EQ(output("data/higgs"), "higgs.model");
+  EXPECT_EQ(output("s3://bucket/data/higgs.libsvm.gz?region=eu-west-1"), "higgs.model");
+  EXPECT_EQ(output("s3://bucket"), "bucket.model");
   EXPECT_EQ(output(".libsvm"), ".libsvm.model");
   EXPECT_EQ(output("/"), "lambdaml.model");
 }

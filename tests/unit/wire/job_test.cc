@@ -161,5 +161,31 @@ TEST(JobTest, GenerationsThatThisProgramCannotRunAreRefused) {
   EXPECT_EQ(ErrorOf(R"({"run_epochs":10,"n_epochs":10})"), "accepted");
 }
 
+TEST(ServiceOptions, GoIntoTheUrlsThatHaveNoneOfTheirOwn) {
+  Job job;
+  job.data = "s3://bucket/data";
+  job.test = "s3://bucket/test?region=eu-west-1";
+  job.output = "local.model";
+  job.channel = "dynamodb://tmp,merged?endpoint=http://own:1";
+  job.region = "us-west-2";
+  job.endpoint_url = "http://127.0.0.1:8000/a%b&c";
+  ApplyServiceOptions(job);
+  EXPECT_EQ(job.data, "s3://bucket/data?region=us-west-2&endpoint=http://127.0.0.1:8000/a%25b%26c");
+  EXPECT_EQ(job.test, "s3://bucket/test?region=eu-west-1&endpoint=http://127.0.0.1:8000/a%25b%26c");
+  EXPECT_EQ(job.output, "local.model");
+  EXPECT_EQ(job.channel, "dynamodb://tmp,merged?endpoint=http://own:1&region=us-west-2");
+}
+
+TEST(ServiceOptions, LeaveUrlsAloneUnlessGiven) {
+  Job job;
+  job.data = "s3://bucket/data";
+  job.channel = "redis://host";
+  ApplyServiceOptions(job);
+  EXPECT_EQ(job.data, "s3://bucket/data");
+  job.region = "us-west-2";
+  ApplyServiceOptions(job);
+  EXPECT_EQ(job.channel, "redis://host");
+}
+
 }  // namespace
 }  // namespace lambdaml::wire
