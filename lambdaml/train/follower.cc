@@ -18,9 +18,9 @@ constexpr base::Duration kReadTimeout = std::chrono::seconds(30);
 
 }  // namespace
 
-Follower::Follower(store::Store& channel, std::string job_id,
+Follower::Follower(store::Store& run_store, std::string job_id,
                    std::function<void(const report::EpochRecord&)> on_epoch)
-    : channel_(channel),
+    : run_store_(run_store),
       job_id_(std::move(job_id)),
       on_epoch_(std::move(on_epoch)),
       thread_([this] {
@@ -46,12 +46,12 @@ void Follower::Follow() {
     // Rank 0 leaves its records before it answers: once the answer is known, all are there.
     const bool is_written = wanted >= 0;
     const std::optional<base::Blob> record =
-        is_written ? channel_.Get(key, base::Deadline::After(kReadTimeout))
-                   : channel_.Wait(key, base::Deadline::After(kSlice));
+        is_written ? run_store_.Get(key, base::Deadline::After(kReadTimeout))
+                   : run_store_.Wait(key, base::Deadline::After(kSlice));
     if (!record && is_written) {
       throw base::Error(
           base::ErrorCode::kNotFound,
-          fmt::format("the record of epoch {} is missing: {}/{}", epoch, channel_.url(), key));
+          fmt::format("the record of epoch {} is missing: {}/{}", epoch, run_store_.url(), key));
     }
     if (!record) continue;
     on_epoch_(report::EpochFromJson(base::Json::Parse(record->text(), key)));

@@ -1,5 +1,6 @@
-// Follows a running job: rank 0 leaves each epoch's record in the channel, and the trigger reads
-// them in order. One read request for each epoch (more where the channel must poll).
+// Follows a running job: rank 0 leaves each epoch's record in the run's store, and the trigger
+// reads them in order. One read request for each epoch (more where that store must poll). Not the
+// channel: that may forget, and has its own work.
 #pragma once
 
 #include <atomic>
@@ -15,7 +16,7 @@ namespace lambdaml::train {
 class Follower {
  public:
   // Calls on_epoch from one thread of its own, for epochs 1, 2, … as they appear.
-  Follower(store::Store& channel, std::string job_id,
+  Follower(store::Store& run_store, std::string job_id,
            std::function<void(const report::EpochRecord&)> on_epoch);
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
@@ -31,7 +32,7 @@ class Follower {
  private:
   void Follow();
 
-  store::Store& channel_;
+  store::Store& run_store_;
   const std::string job_id_;
   const std::function<void(const report::EpochRecord&)> on_epoch_;
   std::atomic<bool> stopping_{false};

@@ -7,11 +7,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/comm/job_keys.h"
 #include "lambdaml/data/labels.h"
 #include "lambdaml/data/shards.h"
@@ -19,6 +21,8 @@
 #include "lambdaml/faas/local_platform.h"
 #include "lambdaml/faas/reaper.h"
 #include "lambdaml/model/linear_model_file.h"
+#include "lambdaml/place/data_place.h"
+#include "lambdaml/place/place.h"
 #include "lambdaml/report/cost.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/evaluation.h"
@@ -27,6 +31,7 @@
 #include "lambdaml/train/job_data.h"
 #include "lambdaml/train/job_defaults.h"
 #include "lambdaml/train/run_directory.h"
+#include "lambdaml/train/service_environment.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/wire/job_options.h"
 
@@ -36,6 +41,7 @@ namespace {
 // How long the trigger waits beyond a function's own time-out for its answer, and for the platform.
 constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
+constexpr base::Duration kChannelCheckTimeout = std::chrono::seconds(8);
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
 
 report::Prices PricesOf(const wire::Job& job) {
@@ -50,14 +56,19 @@ void CheckOutput(const wire::Job& job) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("--output {} is {}: name another file", output, why));
   };
-  std::error_code error;  // of files that do not exist
-  if (std::filesystem::is_directory(output, error)) refuse("a folder");
-  if (std::filesystem::equivalent(output, job.data, error)) refuse("the training data itself");
-  if (std::filesystem::equivalent(output, job.test, error)) refuse("the test data itself");
-  if (std::filesystem::is_other(output, error)) return;  // a device or pipe
-  std::string folder = std::filesystem::path(output).parent_path();
-  if (folder.empty()) folder = ".";
-  const base::TemporaryDirectory probe(folder, ".lambdaml-");
+  const auto is_same = [&](const std::string& other) {
+    std::error_code error;  // of files that do not exist
+    return output == other ||
+           (place::IsLocal(output) && place::IsLocal(other) &&
+            std::filesystem::equivalent(place::PathOf(output), place::PathOf(other), error));
+  };
+  std::error_code error;  // of a path that does not exist
+  if (place::IsLocal(output) && std::filesystem::is_directory(place::PathOf(output), error)) {
+    refuse("a folder");
+  }
+  if (is_same(job.data)) refuse("the training data itself");
+  if (is_same(job.test)) refuse("the test data itself");
+  place::CheckWritable(output);
 }
 
 class LocalRun {
@@ -70,30 +81,24 @@ class LocalRun {
     Prepare();
     Stage(fmt::format("starting {} workers", job_.n_workers));
     StartFunctions();
-    Follower follower(*channel_, job_.job_id, options_.on_epoch);
+    Follower follower(*run_store_, job_.job_id, options_.on_epoch);
     const std::vector<WorkerReport> workers = RunWorkers(follower);
     follower.Finish(workers.front().epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
     records_ = platform_->TakeRecords();
-    report::RunSummary summary = Summarise(workers);
     const base::Blob model = TakeModel();
+    place::Write(job_.output, model.span());
+    CleanChannel();
+    report::RunSummary summary = Summarise(workers);
     Evaluate(model, summary);
-    base::WriteFileAtomic(job_.output, model.span());
-    comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
-    channel_.reset();
     summary.wall_seconds = base::Seconds(Now() - started_);
     return summary;
   }
 
-  // Deletes what the run left in a channel that outlives it. Never throws: the run's own error is
-  // the one to report.
+  // Leaves nothing behind however the run has ended.
   ~LocalRun() {
     platform_.reset();
-    if (!channel_) return;
-    try {
-      comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
-    } catch (const base::Error&) {  // the run's own error is on its way
-    }
+    CleanChannel();
   }
   LocalRun(const LocalRun&) = delete;
   LocalRun& operator=(const LocalRun&) = delete;
@@ -118,7 +123,7 @@ class LocalRun {
     Stage(fmt::format("reading {}", job_.data));
     JobData data = OpenJobData(job_);
     if (!job_.test.empty()) {
-      test_ = data::LoadDataset(job_.test, {.index_base = static_cast<int>(job_.index_base)});
+      test_ = place::LoadData(job_.test, {.index_base = static_cast<int>(job_.index_base)});
     }
     if (!job_.init_model.empty()) {
       job_.init_model = std::filesystem::absolute(job_.init_model);
@@ -128,6 +133,7 @@ class LocalRun {
     reaper_.DeleteAtEnd(run_->path());
     job_.job_id = run_->job_id();
     job_.model_url = run_->path();
+    run_store_ = store::OpenStore(job_.model_url);
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     manifest_ = PlaceShards(std::move(data), run_->shards(), job_);
     SettleLambda(job_, manifest_.rows);
@@ -153,6 +159,30 @@ class LocalRun {
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
+    CheckChannel();
+  }
+
+  // Puts and deletes a key: a channel that is not there, or that refuses, fails here and in
+  // seconds, not in all workers at once.
+  void CheckChannel() {
+    const base::Deadline deadline = base::Deadline::After(kChannelCheckTimeout);
+    const std::string key = fmt::format("{}/check", job_.job_id);
+    channel_->Put(key, base::AsBytes(job_.job_id), deadline);
+    channel_->Delete(std::span(&key, 1), deadline);
+  }
+
+  // Deletes what the run left in a channel that outlives it, once. Never throws: the model, or the
+  // run's own error, matters more.
+  void CleanChannel() {
+    if (!channel_ || channel_is_clean_) return;
+    channel_is_clean_ = true;
+    try {
+      comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
+    } catch (const base::Error& error) {
+      base::Log(base::LogLevel::kWarning, fmt::format("what job {} left in its channel is still "
+                                                      "there: {}",
+                                                      job_.job_id, error.message()));
+    }
   }
 
   void StartFunctions() {
@@ -165,6 +195,7 @@ class LocalRun {
     function.concurrency_max = static_cast<int>(job_.n_workers);
     function.scratch_parent = run_->functions();
     function.log_directory = run_->functions();
+    function.environment = ServiceEnvironment(job_);
     platform_->CreateFunction(std::move(function));
     invoker_ = faas::MakeHttpInvoker(platform_->endpoint());
   }
@@ -206,8 +237,8 @@ class LocalRun {
   }
 
   base::Blob TakeModel() const {
-    const std::unique_ptr<store::Store> store = store::OpenStore(job_.model_url);
-    std::optional<base::Blob> model = store->Get(kModelKey, base::Deadline::After(kCleanUpTimeout));
+    std::optional<base::Blob> model =
+        run_store_->Get(kModelKey, base::Deadline::After(kCleanUpTimeout));
     if (!model) throw base::Error(base::ErrorCode::kInternal, "rank 0 left no model");
     return *std::move(model);
   }
@@ -292,7 +323,9 @@ class LocalRun {
   std::optional<data::Dataset> test_;
   std::optional<RunDirectory> run_;
   data::Manifest manifest_;
+  std::unique_ptr<store::Store> run_store_;  // progress and model, from rank 0
   std::unique_ptr<store::Store> channel_;
+  bool channel_is_clean_ = false;
   std::unique_ptr<faas::LocalPlatform> platform_;
   std::unique_ptr<faas::Invoker> invoker_;
   std::vector<faas::InvocationRecord> records_;

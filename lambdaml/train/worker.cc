@@ -53,7 +53,8 @@ class Worker {
         environment_(environment),
         pool_(environment.thread_count),
         data_store_(store::OpenStore(job.data)),
-        channel_(store::OpenStore(job.channel)) {
+        channel_(store::OpenStore(job.channel)),
+        run_store_(store::OpenStore(job.model_url)) {
     report_.started_epoch_ms = NowEpochMs();
     report_.rank = job.worker_index;
   }
@@ -69,7 +70,7 @@ class Worker {
     report_.synchronise_seconds = base::Seconds(Communicating());
     report_.compute_seconds = base::Seconds(trained) - report_.synchronise_seconds;
     report_.resident_bytes_max = ResidentBytesMax();
-    report_.uses = {UseOf(*data_store_), UseOf(*channel_)};
+    report_.uses = {UseOf(*data_store_), UseOf(*channel_), UseOf(*run_store_)};
     Describe(result);
     return std::move(report_);
   }
@@ -148,8 +149,8 @@ class Worker {
   void Publish(const report::EpochRecord& record) {
     if (job_.worker_index != 0) return;
     const std::string text = report::ToJson(record).Dump();
-    channel_->Put(ProgressKey(job_.job_id, record.epoch), base::AsBytes(text),
-                  environment_.deadline);
+    run_store_->Put(ProgressKey(job_.job_id, record.epoch), base::AsBytes(text),
+                    environment_.deadline);
   }
 
   void LeaveModel(const std::vector<float>& parameters) {
@@ -157,8 +158,8 @@ class Worker {
                                       .shape = shards_.shape,
                                       .labels = shards_.labels,
                                       .weights = parameters};
-    store::OpenStore(job_.model_url)
-        ->Put(kModelKey, base::AsBytes(model::FormatLinearModel(model)), environment_.deadline);
+    run_store_->Put(kModelKey, base::AsBytes(model::FormatLinearModel(model)),
+                    environment_.deadline);
   }
 
   void Describe(const TrainerResult& result) {
@@ -181,6 +182,7 @@ class Worker {
   base::ThreadPool pool_;
   std::unique_ptr<store::Store> data_store_;
   std::unique_ptr<store::Store> channel_;
+  std::unique_ptr<store::Store> run_store_;  // for the trigger: progress and model
   WorkerShards shards_;
   std::optional<model::LinearObjective> train_;
   std::optional<model::LinearObjective> valid_;

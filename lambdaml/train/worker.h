@@ -49,7 +49,7 @@ WorkerReport WorkerReportFromJson(const base::Json& json);
 // communicator; messages start with the rank where it is not obvious.
 WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& environment);
 
-// Keys, relative to the channel and to model_url, by which the trigger follows and ends a job.
+// Keys, relative to model_url, by which the trigger follows and ends a job.
 std::string ProgressKey(const std::string& job_id, int64_t epoch);
 inline constexpr const char* kModelKey = "model";
 

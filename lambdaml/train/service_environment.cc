@@ -1,0 +1,42 @@
+#include "lambdaml/train/service_environment.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <unistd.h>
+
+#include "lambdaml/place/place.h"
+
+namespace lambdaml::train {
+namespace {
+
+constexpr std::array<std::string_view, 10> kInherited = {
+    "HOME",        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",     "REDIS_PASSWORD",
+    "https_proxy", "http_proxy",  "no_proxy",   "SSL_CERT_DIR", "SSL_CERT_FILE"};
+
+bool IsInherited(std::string_view name) {
+  if (name.starts_with("AWS_")) return !name.starts_with("AWS_LAMBDA_");
+  return std::ranges::find(kInherited, name) != kInherited.end();
+}
+
+bool UsesServices(const wire::Job& job) {
+  return !place::IsLocal(job.data) || !place::IsLocal(job.init_model) ||
+         !place::IsLocal(job.channel);
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> ServiceEnvironment(const wire::Job& job) {
+  std::vector<std::pair<std::string, std::string>> variables;
+  if (!UsesServices(job)) return variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    const size_t equals = variable.find('=');
+    const std::string_view name = variable.substr(0, equals);
+    if (equals == variable.npos || !IsInherited(name)) continue;
+    variables.emplace_back(name, variable.substr(equals + 1));
+  }
+  return variables;
+}
+
+}  // namespace lambdaml::train
