@@ -48,6 +48,12 @@ class Communicator {
   // size.
   virtual std::vector<base::Blob> AllGather(base::ByteSpan contribution) = 0;
 
+  // To be called by every rank after its last round, once it has what it came for: returns when no
+  // peer needs this rank any more, and deletes what it wrote if the store may lose its contents.
+  // Such a store may lose messages of the last round that a slower peer has yet to read, and only
+  // their writer can put them again. Never waits longer than a round. Free over a durable store.
+  virtual void Leave() = 0;
+
   virtual CommStats stats() const = 0;
 };
 

@@ -18,29 +18,14 @@ uint64_t SegmentCount(uint64_t message_size_bytes, uint64_t segment_size_bytes) 
   return (message_size_bytes + segment_size_bytes - 1) / segment_size_bytes;
 }
 
-// Waits for segments 1.. and joins all; nothing if one is missing at the deadline.
-std::optional<base::Blob> JoinSegments(store::Store& store, const std::string& key,
-                                       const base::Blob& first, uint64_t message_size_bytes,
-                                       const base::Deadline& deadline) {
-  const uint64_t segment_size_bytes = store.capabilities().value_size_max_bytes;
-  if (first.size() != segment_size_bytes) {
-    throw base::Error(
-        base::ErrorCode::kCorrupt,
-        fmt::format("{} in {}: {} bytes are neither the whole message of {} nor a "
-                    "segment of {}",
-                    key, store.url(), first.size(), message_size_bytes, segment_size_bytes));
-  }
-  std::vector<std::string> keys;
-  for (uint64_t s = 1; s < SegmentCount(message_size_bytes, segment_size_bytes); ++s) {
-    keys.push_back(SegmentKey(key, s));
-  }
-  const auto others = store.WaitAll(keys, deadline);
+base::Blob Join(std::vector<std::optional<base::Blob>>& segments) {
+  size_t size_bytes = 0;
+  for (const auto& segment : segments) size_bytes += segment->size();
   base::Bytes joined;
-  joined.reserve(segment_size_bytes * (keys.size() + 1));
-  joined.insert(joined.end(), first.span().begin(), first.span().end());
-  for (const auto& segment : others) {
-    if (!segment) return std::nullopt;
+  joined.reserve(size_bytes);
+  for (auto& segment : segments) {
     joined.insert(joined.end(), segment->span().begin(), segment->span().end());
+    segment.reset();
   }
   return base::Blob(std::move(joined));
 }
@@ -66,18 +51,67 @@ std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedM
   return keys;
 }
 
-std::vector<std::optional<base::Blob>> WaitForMessages(store::Store& store,
-                                                       std::span<const std::string> keys,
-                                                       const base::Deadline& deadline) {
-  auto messages = store.WaitAll(keys, deadline);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    auto& message = messages[i];
-    if (!message) continue;
-    const uint64_t size_bytes = wire::MessageSizeBytes(message->span(), keys[i]);
-    if (size_bytes <= message->size()) continue;
-    message = JoinSegments(store, keys[i], *message, size_bytes, deadline);
+MessageReader::MessageReader(store::Store& store, std::span<const std::string> keys)
+    : store_(store) {
+  for (const std::string& key : keys) messages_.push_back({key, {std::nullopt}});
+}
+
+bool MessageReader::Wait(const base::Deadline& deadline) {
+  // At most twice: the first segments tell which others there are.
+  while (true) {
+    std::vector<std::string> keys;
+    std::vector<std::pair<Incoming*, size_t>> places;
+    for (Incoming& message : messages_) {
+      for (size_t s = 0; s < message.segments.size(); ++s) {
+        if (message.segments[s]) continue;
+        keys.push_back(SegmentKey(message.key, s));
+        places.emplace_back(&message, s);
+      }
+    }
+    if (keys.empty()) return true;
+    auto values = store_.WaitAll(keys, deadline);
+    bool is_missing = false;
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i]) Accept(*places[i].first, places[i].second, std::move(*values[i]));
+      is_missing |= !values[i];
+    }
+    if (is_missing) return false;
   }
-  return messages;
+}
+
+void MessageReader::Accept(Incoming& message, size_t segment, base::Blob bytes) const {
+  if (segment == 0) {
+    const uint64_t size_bytes = wire::MessageSizeBytes(bytes.span(), message.key);
+    const uint64_t segment_size_bytes = store_.capabilities().value_size_max_bytes;
+    if (size_bytes > bytes.size()) {
+      if (bytes.size() != segment_size_bytes) {
+        throw base::Error(
+            base::ErrorCode::kCorrupt,
+            fmt::format("{} in {}: {} bytes are neither the whole message of {} nor "
+                        "a segment of {}",
+                        message.key, store_.url(), bytes.size(), size_bytes, segment_size_bytes));
+      }
+      message.segments.resize(SegmentCount(size_bytes, segment_size_bytes));
+    }
+  }
+  message.segments[segment] = std::move(bytes);
+}
+
+std::vector<std::optional<base::Blob>> MessageReader::Take() {
+  std::vector<std::optional<base::Blob>> taken;
+  for (Incoming& message : messages_) {
+    auto& segments = message.segments;
+    const bool is_complete =
+        std::ranges::all_of(segments, [](const auto& segment) { return segment.has_value(); });
+    if (!is_complete) {
+      taken.emplace_back(std::nullopt);
+    } else if (segments.size() == 1) {
+      taken.push_back(std::move(segments.front()));
+    } else {
+      taken.emplace_back(Join(segments));
+    }
+  }
+  return taken;
 }
 
 }  // namespace lambdaml::comm

@@ -8,6 +8,7 @@
 // Requests: as many as segments, each way; reading more than one takes two steps instead of one.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,10 +29,29 @@ struct KeyedMessage {
 std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedMessage> messages,
                                      const base::Deadline& deadline);
 
-// Waits for all messages; result i belongs to keys[i] and is nothing if the deadline passed before
-// all of its segments were there. Errors: kCorrupt if segment 0 does not start with a header.
-std::vector<std::optional<base::Blob>> WaitForMessages(store::Store& store,
-                                                       std::span<const std::string> keys,
-                                                       const base::Deadline& deadline);
+// Reads several messages as they come. Threads: one.
+class MessageReader {
+ public:
+  // The store must live as long as the reader.
+  MessageReader(store::Store& store, std::span<const std::string> keys);
+
+  // Waits until all messages are complete; false if the deadline passed before. Called again it
+  // goes on with what is missing. Errors: kCorrupt if a segment 0 does not start with a header;
+  // those of the store.
+  bool Wait(const base::Deadline& deadline);
+
+  // Message i belongs to keys[i] and is nothing if it is not complete. Once.
+  std::vector<std::optional<base::Blob>> Take();
+
+ private:
+  struct Incoming {
+    std::string key;
+    std::vector<std::optional<base::Blob>> segments;  // one until the first tells how many
+  };
+  void Accept(Incoming& message, size_t segment, base::Blob bytes) const;
+
+  store::Store& store_;
+  std::vector<Incoming> messages_;
+};
 
 }  // namespace lambdaml::comm

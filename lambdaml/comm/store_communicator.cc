@@ -7,14 +7,26 @@
 #include "lambdaml/base/units.h"
 #include "lambdaml/comm/job_keys.h"
 #include "lambdaml/comm/segments.h"
+#include "lambdaml/net/retry.h"
 
 namespace lambdaml::comm {
 
 using base::Error;
 using base::ErrorCode;
 
+namespace {
+
+// How long a wait lasts, over a store that is not durable, before restarts are looked for.
+constexpr base::Duration kLook = std::chrono::seconds(1);
+
+}  // namespace
+
 StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
-    : store_(store), membership_(std::move(membership)), round_end_(membership_.end) {
+    : store_(store),
+      membership_(std::move(membership)),
+      outbox_(store),
+      restarts_at_start_(store.restarts()),
+      round_end_(membership_.end) {
   CheckMembership(membership_);
 }
 
@@ -32,8 +44,7 @@ std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution
   if (worker_count() == 1) return blobs;
 
   const Route own = {wire::MessageKind::kGathered, rank(), kAllRanks, 0};
-  const KeyedMessage message = {KeyOf(own), encoders_[0].EncodeBytes(IdOf(own), contribution)};
-  retention_.Wrote(round_, PutMessages(store_, std::span(&message, 1), round_end_));
+  outbox_.PutBytes(round_, KeyOf(own), IdOf(own), contribution, round_end_);
 
   std::vector<Route> routes;
   for (int peer = 0; peer < worker_count(); ++peer) {
@@ -48,16 +59,48 @@ std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution
   return blobs;
 }
 
-void StoreCommunicator::Send(std::span<const Outgoing> messages) {
-  if (encoders_.size() < messages.size()) encoders_.resize(messages.size());
-  std::vector<KeyedMessage> entries;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const Outgoing& message = messages[i];
-    entries.push_back(
-        {KeyOf(message.route),
-         encoders_[i].EncodeVector(IdOf(message.route), message.scalars, message.vector)});
+void StoreCommunicator::Leave() {
+  if (worker_count() == 1 || store_.capabilities().is_durable) return;
+  const base::ScopedTimer timer(&stats_.communicating);
+  BeginRound();
+  // Nobody else waits for rank 0, so it has no reason to doubt that the others are there. They
+  // doubt it after a restart as soon as any rank that lives must have come back to the service.
+  const auto bye = Route{wire::MessageKind::kGathered, 0, kAllRanks, 0};
+  if (rank() == 0) {
+    std::vector<Route> done;
+    for (int peer = 1; peer < worker_count(); ++peer) {
+      done.push_back({wire::MessageKind::kGathered, peer, 0, 0});
+    }
+    if (!WaitInLeave(done, membership_.round_timeout)) return;
+    outbox_.DeleteAll(round_end_);
+    outbox_.PutBytes(round_, KeyOf(bye), IdOf(bye), {}, round_end_);
+  } else {
+    const Route done = {wire::MessageKind::kGathered, rank(), 0, 0};
+    outbox_.PutBytes(round_, KeyOf(done), IdOf(done), {}, round_end_);
+    if (WaitInLeave(std::span(&bye, 1), net::kOutageMax)) outbox_.DeleteAll(round_end_);
   }
-  retention_.Wrote(round_, PutMessages(store_, entries, round_end_));
+}
+
+bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duration patience) {
+  std::vector<std::string> keys;
+  for (const Route& route : routes) keys.push_back(KeyOf(route));
+  MessageReader reader(store_, keys);
+  base::Deadline end = round_end_;
+  while (true) {
+    if (outbox_.RestoreLost(round_end_)) {
+      end = base::Deadline::Earlier(end, base::Deadline::After(patience, end.clock()));
+    }
+    if (reader.Wait(EndOfLook(end))) return true;
+    if (end.Expired()) return false;
+  }
+}
+
+void StoreCommunicator::Send(std::span<const Outgoing> messages) {
+  std::vector<Outbox::VectorDraft> drafts;
+  for (const Outgoing& message : messages) {
+    drafts.push_back({KeyOf(message.route), IdOf(message.route), message.scalars, message.vector});
+  }
+  outbox_.PutVectors(round_, drafts, round_end_);
 }
 
 std::vector<wire::Message> StoreCommunicator::Receive(std::span<const Incoming> expected) {
@@ -87,7 +130,6 @@ void StoreCommunicator::BeginRound() {
   round_start_ = clock.Now();
   round_end_ = base::Deadline::Earlier(base::Deadline::After(membership_.round_timeout, clock),
                                        membership_.end);
-  if (encoders_.empty()) encoders_.resize(1);
 }
 
 std::string StoreCommunicator::KeyOf(const Route& route) const {
@@ -109,10 +151,14 @@ std::string StoreCommunicator::Describe(const Route& route) const {
 }
 
 std::vector<wire::Message> StoreCommunicator::ReceiveRoutes(std::span<const Route> routes) {
-  DeleteWhatIsRead();  // now, because a rank that is about to wait has time
+  outbox_.DeleteBefore(contributed_round_, round_end_);  // a rank that is about to wait has time
   std::vector<std::string> keys;
   for (const Route& route : routes) keys.push_back(KeyOf(route));
-  auto blobs = WaitForMessages(store_, keys, round_end_);
+  MessageReader reader(store_, keys);
+  do {
+    outbox_.RestoreLost(round_end_);
+  } while (!reader.Wait(EndOfLook(round_end_)) && !round_end_.Expired());
+  auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
   messages.reserve(routes.size());
@@ -128,9 +174,9 @@ std::vector<wire::Message> StoreCommunicator::ReceiveRoutes(std::span<const Rout
   return messages;
 }
 
-void StoreCommunicator::DeleteWhatIsRead() {
-  const std::vector<std::string> keys = retention_.TakeReadBefore(contributed_round_);
-  if (!keys.empty()) store_.Delete(keys, round_end_);
+base::Deadline StoreCommunicator::EndOfLook(const base::Deadline& end) const {
+  if (store_.capabilities().is_durable) return end;
+  return base::Deadline::Earlier(end, base::Deadline::After(kLook, end.clock()));
 }
 
 // A merged vector is late because its rank is, or because one of those is for which that rank
@@ -149,9 +195,14 @@ void StoreCommunicator::ThrowMissing(const Route& route) {
       break;
     }
   }
+  const uint64_t restarts = store_.restarts() - restarts_at_start_;
+  const std::string restarted =
+      restarts == 0 ? ""
+                    : fmt::format("; {} has started anew {} time{} since this rank joined",
+                                  store_.url(), restarts, restarts == 1 ? "" : "s");
   throw Error(ErrorCode::kDeadlineExceeded,
-              fmt::format("rank {}: no {} within {}", rank(), Describe(missing),
-                          base::FormatSeconds(waited_s)));
+              fmt::format("rank {}: no {} within {}{}", rank(), Describe(missing),
+                          base::FormatSeconds(waited_s), restarted));
 }
 
 }  // namespace lambdaml::comm

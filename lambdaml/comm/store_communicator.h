@@ -2,8 +2,14 @@
 // With one worker nothing is asked of the store at all. After an error the communicator is of no
 // further use: its rank is no longer in step with the others.
 //
+// Over a store that may lose what it holds, a rank that waits looks up once a second whether the
+// service has started anew, and puts again what its peers may still need (see Outbox).
+//
 // AllGather: each rank puts its blob for all and reads those of the others. Requests per rank:
 // 1 put, W-1 gets, at most 1 delete.
+//
+// Leave: nothing over a durable store. Otherwise each rank tells rank 0 that it has read all it
+// needs, and stays until rank 0 says that all have: an empty round of the pattern reduce.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +18,7 @@
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
-#include "lambdaml/comm/retention.h"
+#include "lambdaml/comm/outbox.h"
 #include "lambdaml/store/store.h"
 #include "lambdaml/wire/vector_codec.h"
 
@@ -29,6 +35,7 @@ class StoreCommunicator : public Communicator {
 
   void AllReduceSum(std::span<double> scalars, std::span<float> vector) final;
   std::vector<base::Blob> AllGather(base::ByteSpan contribution) final;
+  void Leave() final;
 
  protected:
   static constexpr int kAllRanks = -1;
@@ -62,7 +69,7 @@ class StoreCommunicator : public Communicator {
   std::vector<wire::Message> Receive(std::span<const Incoming> expected);
 
   // To be called once this rank holds a result of the present round that depends on the
-  // contributions of all ranks (see Retention).
+  // contributions of all ranks (see Outbox).
   void EveryRankHasContributed() { contributed_round_ = round_; }
 
  private:
@@ -71,13 +78,17 @@ class StoreCommunicator : public Communicator {
   wire::MessageId IdOf(const Route& route) const;
   std::string Describe(const Route& route) const;
   std::vector<wire::Message> ReceiveRoutes(std::span<const Route> routes);
-  void DeleteWhatIsRead();
+  // Until when a wait may last before restarts are looked for.
+  base::Deadline EndOfLook(const base::Deadline& end) const;
+  // Waits for all, at most until the round's end; after a restart of the service at most for
+  // `patience`, because the writer may be gone. Returns whether they came.
+  bool WaitInLeave(std::span<const Route> routes, base::Duration patience);
   [[noreturn]] void ThrowMissing(const Route& route);
 
   store::Store& store_;
   Membership membership_;
-  Retention retention_;
-  std::vector<wire::MessageEncoder> encoders_;  // one for each message sent at the same time
+  Outbox outbox_;
+  uint64_t restarts_at_start_;  // of the service, when this rank joined
   CommStats stats_;
   uint64_t round_ = 0;              // the present one, counted from 1
   uint64_t contributed_round_ = 0;  // the last one to which every rank is known to have contributed

@@ -271,7 +271,9 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin) {
 }
 
 uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin) {
-  return ReadHeader(start, origin).message_size;
+  const Header header = ReadHeader(start, origin);
+  CheckHeader(header, header.message_size, origin);
+  return header.message_size;
 }
 
 void ExpandVector(const VectorView& vector, std::span<float> out) {

@@ -98,8 +98,8 @@ class MessageEncoder {
 // names the message in errors. Errors: kCorrupt, for any bytes that break the grammar.
 Message DecodeMessage(base::Blob bytes, std::string_view origin);
 
-// The size of the whole message whose first bytes are given, at least a header; nothing but magic
-// and version is checked yet. Errors: kCorrupt.
+// The size of the whole message whose first bytes are given, at least a header. That the header
+// agrees with itself is checked, the checksum not yet. Errors: kCorrupt.
 uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin);
 
 // Sets out[i] to element i of the vector. out.size() == vector.element_count.

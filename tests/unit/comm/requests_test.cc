@@ -39,23 +39,29 @@ Totals CountersOf(const test::StoreBackend& backend, Pattern pattern, int worker
   return totals;
 }
 
+// Keys are deleted once a rank has at least 25 of them that nobody reads any more.
+uint64_t KeysDeleted(uint64_t rounds_read, uint64_t keys_per_round) {
+  const uint64_t rounds_per_delete = (25 + keys_per_round - 1) / keys_per_round;
+  return rounds_read / rounds_per_delete * rounds_per_delete * keys_per_round;
+}
+
 TEST(RequestsTest, ReduceAsksAsOftenAsItsFormulaSays) {
   for (const auto& backend : {test::MemoryBackend(), test::FileBackend()}) {
     for (const uint64_t workers : {2U, 3U, 4U, 7U}) {
-      constexpr uint64_t kRounds = 5;
+      constexpr uint64_t kRounds = 60;
       const auto totals =
           CountersOf(backend, Pattern::kReduce, static_cast<int>(workers), kRounds, 100);
       for (uint64_t rank = 0; rank < workers; ++rank) {
         const store::Counters& counters = totals.by_rank[rank];
         EXPECT_EQ(counters.get_requests, kRounds * (rank == 0 ? workers - 1 : 1));
         EXPECT_EQ(counters.put_requests, kRounds);
-        EXPECT_EQ(counters.delete_requests, kRounds - 2);
+        EXPECT_EQ(counters.delete_requests, KeysDeleted(kRounds - 2, 1));
         EXPECT_EQ(counters.list_requests, 0U);
         const uint64_t message_bytes = 64 + 64 + 400;  // header, scalars with padding, vector
         EXPECT_EQ(counters.bytes_written, kRounds * message_bytes);
         EXPECT_EQ(counters.bytes_read, counters.get_requests * message_bytes);
       }
-      EXPECT_EQ(totals.keys_left.size(), 2 * workers);  // the last two rounds
+      EXPECT_EQ(totals.keys_left.size(), workers * (kRounds - KeysDeleted(kRounds - 2, 1)));
     }
   }
 }
@@ -63,18 +69,25 @@ TEST(RequestsTest, ReduceAsksAsOftenAsItsFormulaSays) {
 TEST(RequestsTest, ReduceScatterAsksAsOftenAsItsFormulaSays) {
   for (const auto& backend : {test::MemoryBackend(), test::FileBackend()}) {
     for (const uint64_t workers : {2U, 3U, 4U, 7U}) {
-      constexpr uint64_t kRounds = 5;
+      constexpr uint64_t kRounds = 20;
       const auto totals =
           CountersOf(backend, Pattern::kReduceScatter, static_cast<int>(workers), kRounds, 100);
+      const uint64_t keys_deleted = KeysDeleted(kRounds - 1, workers);
       for (const store::Counters& counters : totals.by_rank) {
         EXPECT_EQ(counters.get_requests, kRounds * 2 * (workers - 1));
         EXPECT_EQ(counters.put_requests, kRounds * workers);
-        EXPECT_EQ(counters.delete_requests, (kRounds - 1) * workers);
+        EXPECT_EQ(counters.delete_requests, keys_deleted);
         EXPECT_EQ(counters.list_requests, 0U);
       }
-      EXPECT_EQ(totals.keys_left.size(), workers * workers);  // the last round
+      EXPECT_EQ(totals.keys_left.size(), workers * (kRounds * workers - keys_deleted));
     }
   }
+}
+
+TEST(RequestsTest, LongMessagesAreDeletedInEachRound) {
+  const auto totals = CountersOf(test::MemoryBackend(), Pattern::kReduce, 2, 5, 1 << 18);
+  EXPECT_EQ(totals.by_rank[0].delete_requests, 3U);
+  EXPECT_EQ(totals.keys_left.size(), 2 * 2U);  // the last two rounds
 }
 
 TEST(RequestsTest, OneWorkerAsksForNothing) {
