@@ -53,8 +53,7 @@ class InterruptScope {
 class Display {
  public:
   explicit Display(const wire::Job& job)
-      : epochs_max_(job.optim == wire::Optim::kAdmm ? job.n_admm_epochs : *job.n_epochs),
-        is_terminal_(::isatty(STDERR_FILENO) == 1) {
+      : epochs_max_(train::EpochsMax(job)), is_terminal_(::isatty(STDERR_FILENO) == 1) {
     if (job.log.empty()) return;
     log_ = std::make_unique<LogFile>(job.log);
   }

@@ -40,20 +40,12 @@ void CheckRows(const wire::Job& job, int64_t rows) {
                   rows, job.n_workers, rows));
 }
 
-data::LabelMap LabelMapOf(const wire::Job& job, const data::Manifest& manifest) {
+data::LabelMap LabelMapOf(const data::Manifest& manifest, const std::string& origin) {
   try {
     return data::LabelMap::FromCounts(manifest.labels);
   } catch (const base::Error& error) {
-    throw base::Error(error.code(), fmt::format("{}: {}", job.data, error.message()));
+    throw base::Error(error.code(), fmt::format("{}: {}", origin, error.message()));
   }
-}
-
-void CheckLabels(const wire::Job& job, const data::Manifest& manifest) {
-  const data::LabelMap labels = LabelMapOf(job, manifest);
-  if (!job.n_classes || *job.n_classes == labels.class_count()) return;
-  throw base::Error(base::ErrorCode::kInvalidArgument,
-                    fmt::format("--n_classes {}: {} has {} different labels", *job.n_classes,
-                                job.data, labels.class_count()));
 }
 
 // Whether workers can read the shards of a folder where they are.
@@ -101,13 +93,20 @@ data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& j
         *data.dataset, {.parts = job.n_workers, .shuffle_seed = static_cast<uint64_t>(job.seed)},
         write);
   }
-  CheckLabels(job, data.manifest);
   if (data.dataset) {
     job.data = folder;
   } else if (place::IsLocal(job.data)) {
     job.data = std::filesystem::absolute(place::PathOf(job.data));
   }
   return std::move(data.manifest);
+}
+
+void CheckLabels(const wire::Job& job, const data::Manifest& manifest, const std::string& origin) {
+  const data::LabelMap labels = LabelMapOf(manifest, origin);
+  if (!job.n_classes || *job.n_classes == labels.class_count()) return;
+  throw base::Error(base::ErrorCode::kInvalidArgument,
+                    fmt::format("--n_classes {}: {} has {} different labels", *job.n_classes,
+                                origin, labels.class_count()));
 }
 
 }  // namespace lambdaml::train

@@ -24,8 +24,11 @@ struct JobData {
 JobData OpenJobData(const wire::Job& job);
 
 // Writes the shards and their manifest into `folder` if need be, and points job.data at them.
-// Checks the labels against the job's model and n_classes. Errors: kInvalidArgument, kInvalidData;
-// kResourceExhausted when the folder is full.
+// Errors: kResourceExhausted when the folder is full.
 data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& job);
+
+// Checks the labels of a classifier's data, which errors call `origin`, against the job's
+// n_classes. Errors: kInvalidArgument; kInvalidData if they are no classes at all.
+void CheckLabels(const wire::Job& job, const data::Manifest& manifest, const std::string& origin);
 
 }  // namespace lambdaml::train

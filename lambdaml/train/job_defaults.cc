@@ -3,71 +3,42 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <string_view>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/place/place.h"
+#include "lambdaml/train/workload.h"
+#include "lambdaml/wire/job_options.h"
 
 namespace lambdaml::train {
 namespace {
-
-using wire::Optim;
-using wire::Regularizer;
-using wire::SyncMode;
 
 [[noreturn]] void Refuse(std::string message) {
   throw base::Error(base::ErrorCode::kInvalidArgument, std::move(message));
 }
 
-void ResolveRegularizer(wire::Job& job) {
-  const bool admm = job.optim == Optim::kAdmm;
-  if (!job.regularizer) {
-    const bool penalised = job.lambda ? *job.lambda > 0 : admm;
-    job.regularizer = penalised ? Regularizer::kL2 : Regularizer::kNone;
-  }
-  if (*job.regularizer == Regularizer::kNone) {
-    job.lambda = 0;
-  } else if (!job.lambda && !admm) {
-    Refuse("--regularizer needs its strength: give --lambda X as well");
+// An option that has no effect is a mistake somewhere: better said than trained.
+void CheckOptions(const wire::Job& job, const Workload& workload) {
+  const base::Json given = wire::JobToJson(job);
+  for (const std::string_view option : workload.foreign_options) {
+    if (given.Find(option) == nullptr) continue;
+    Refuse(fmt::format("--{} means nothing to --model {}", option, wire::NameOf(job.model)));
   }
 }
 
-// A derived learning rate is a safe one; momentum makes up for what it is short of. Asynchronous
-// workers' stale steps act like momentum already (Mitliagkas et al. 2016, "Asynchrony begets
-// momentum").
-void ResolveMomentum(wire::Job& job) {
-  if (job.momentum) return;
-  const bool derived = !job.lr && job.sync_mode != SyncMode::kAsync;
-  job.momentum = derived ? 0.9 : 0;
-}
-
-void CheckCombinations(const wire::Job& job) {
-  const bool async = job.sync_mode == SyncMode::kAsync;
-  if (async && job.optim == Optim::kAdmm) {
-    Refuse(
-        "--optim admm has no --sync_mode async: its rounds are a consensus; use reduce or "
-        "reduce_scatter, or --optim grad_avg");
-  }
-  if (job.patience > 0 && job.valid_ratio == 0) {
-    Refuse("--patience needs validation rows: give --valid_ratio as well");
-  }
-  if (job.patience > 0 && async) {
-    Refuse("--patience needs a synchronous --sync_mode: async workers share no validation loss");
-  }
-}
-
-// "dir/heart_scale.libsvm.zst" gives "heart_scale.model" in the current folder.
-std::string DefaultOutput(const std::string& data) {
+// "dir/heart_scale.libsvm.zst" and ".model" give "heart_scale.model" in the current folder.
+std::string DefaultOutput(const std::string& data, std::string_view suffix) {
   std::string name = place::NameOf(data);
   if (place::IsLocal(data)) {
     const std::filesystem::path path =
         std::filesystem::absolute(place::PathOf(data)).lexically_normal();
     name = path.has_filename() ? path.filename() : path.parent_path().filename();
   }
-  for (const std::string_view suffix : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
-    if (name.size() > suffix.size() && name.ends_with(suffix))
-      name.resize(name.size() - suffix.size());
+  for (const std::string_view ending : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
+    if (name.size() > ending.size() && name.ends_with(ending))
+      name.resize(name.size() - ending.size());
   }
-  return (name.empty() ? "lambdaml" : name) + ".model";
+  return (name.empty() ? "lambdaml" : name).append(suffix);
 }
 
 }  // namespace
@@ -78,22 +49,12 @@ void ResolveJob(wire::Job& job) {
   if (job.data.empty()) {
     Refuse("no data: give --data FILE (or `data = \"FILE\"` in the job file)");
   }
-  if (!job.optim) {
-    job.optim = job.sync_mode == SyncMode::kAsync ? Optim::kGradAvg : Optim::kAdmm;
-  }
-  ResolveRegularizer(job);
-  ResolveMomentum(job);
-  CheckCombinations(job);
-  if (!job.n_epochs) job.n_epochs = 10;
-  if (job.output.empty()) job.output = DefaultOutput(job.data);
+  const Workload& workload = WorkloadOf(job.model);
+  CheckOptions(job, workload);
+  workload.resolve(job);
+  if (job.output.empty()) job.output = DefaultOutput(job.data, workload.output_suffix);
 }
 
-void SettleLambda(wire::Job& job, int64_t rows) {
-  if (!job.lambda) job.lambda = 1 / static_cast<double>(rows);
-}
-
-int64_t DefaultBatchSize(int64_t rows_max) {
-  return std::clamp<int64_t>(rows_max / 20, 16, 10'000);
-}
+int64_t EpochsMax(const wire::Job& job) { return WorkloadOf(job.model).epochs_max(job); }
 
 }  // namespace lambdaml::train

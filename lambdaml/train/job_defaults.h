@@ -5,19 +5,12 @@
 
 namespace lambdaml::train {
 
-// Fills the optionals that follow from other keys (algorithm, regulariser, epochs, output, data and
-// channel from LambdaML's keys) and refuses combinations that cannot work, saying what to change:
-// ADMM with async, early stopping without validation rows or with async, a penalty's kind without
-// its strength. Errors: kInvalidArgument.
+// Fills what follows from other keys (data and channel from LambdaML's keys, the output, and what
+// the model's workload settles) and refuses options that the model does not take and combinations
+// that cannot work, saying what to change. Errors: kInvalidArgument.
 void ResolveJob(wire::Job& job);
 
-// Settles the penalty's strength, which ResolveJob leaves open for ADMM: 1/rows, as C = 1 is in
-// LIBLINEAR and scikit-learn. ADMM runs to convergence, and on separable data there is nothing to
-// converge to without a penalty.
-void SettleLambda(wire::Job& job, int64_t rows);
-
-// The batch size of a job whose largest shard has `rows_max` training rows, if it gave none: a 20th
-// of them, within 16 to 10,000. Enough steps to learn in an epoch, enough rows to make a round pay.
-int64_t DefaultBatchSize(int64_t rows_max);
+// The most epochs of a job that is resolved: of ADMM, its rounds.
+int64_t EpochsMax(const wire::Job& job);
 
 }  // namespace lambdaml::train

@@ -15,24 +15,18 @@
 #include "lambdaml/base/file.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/job_keys.h"
-#include "lambdaml/data/labels.h"
-#include "lambdaml/data/shards.h"
 #include "lambdaml/faas/http_invoker.h"
 #include "lambdaml/faas/local_platform.h"
 #include "lambdaml/faas/reaper.h"
-#include "lambdaml/model/linear_model_file.h"
-#include "lambdaml/place/data_place.h"
 #include "lambdaml/place/place.h"
 #include "lambdaml/report/cost.h"
 #include "lambdaml/store/open_store.h"
-#include "lambdaml/train/evaluation.h"
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
-#include "lambdaml/train/job_data.h"
-#include "lambdaml/train/job_defaults.h"
 #include "lambdaml/train/run_directory.h"
 #include "lambdaml/train/service_environment.h"
 #include "lambdaml/train/worker.h"
+#include "lambdaml/train/workload.h"
 #include "lambdaml/wire/job_options.h"
 
 namespace lambdaml::train {
@@ -74,7 +68,11 @@ void CheckOutput(const wire::Job& job) {
 class LocalRun {
  public:
   LocalRun(const wire::Job& job, const TriggerOptions& options)
-      : job_(job), options_(options), prices_(PricesOf(job)), started_(Now()) {}
+      : job_(job),
+        options_(options),
+        prices_(PricesOf(job)),
+        started_(Now()),
+        workload_(WorkloadOf(job.model).at_trigger()) {}
 
   report::RunSummary Run() {
     CheckOutput(job_);
@@ -83,14 +81,14 @@ class LocalRun {
     StartFunctions();
     Follower follower(*run_store_, job_.job_id, options_.on_epoch);
     const std::vector<WorkerReport> workers = RunWorkers(follower);
-    follower.Finish(workers.front().epochs);
+    follower.Finish(workers.front().outcome.epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
     records_ = platform_->TakeRecords();
     const base::Blob model = TakeModel();
-    place::Write(job_.output, model.span());
+    place::Write(job_.output, workload_->OutputOf(job_, model).span());
     CleanChannel();
     report::RunSummary summary = Summarise(workers);
-    Evaluate(model, summary);
+    workload_->Evaluate(model, summary);
     summary.wall_seconds = base::Seconds(Now() - started_);
     return summary;
   }
@@ -121,33 +119,15 @@ class LocalRun {
   // Reads the data into shards and opens the channel.
   void Prepare() {
     Stage(fmt::format("reading {}", job_.data));
-    JobData data = OpenJobData(job_);
-    if (!job_.test.empty()) {
-      test_ = place::LoadData(job_.test, {.index_base = static_cast<int>(job_.index_base)});
-    }
-    if (!job_.init_model.empty()) {
-      job_.init_model = std::filesystem::absolute(job_.init_model);
-      model::LoadLinearModel(job_.init_model);  // a bad file fails here, before anything starts
-    }
-    run_.emplace("", data.bytes_needed);
+    const uint64_t bytes_needed = workload_->Open(job_);
+    run_.emplace("", bytes_needed);
     reaper_.DeleteAtEnd(run_->path());
     job_.job_id = run_->job_id();
     job_.model_url = run_->path();
     run_store_ = store::OpenStore(job_.model_url);
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
-    manifest_ = PlaceShards(std::move(data), run_->shards(), job_);
-    SettleLambda(job_, manifest_.rows);
-    if (test_) CheckTestLabels();
+    workload_->Place(run_->shards(), job_);
     OpenChannel();
-  }
-
-  // Labels of the test data that the model cannot know fail here rather than after the training.
-  void CheckTestLabels() const {
-    try {
-      data::LabelMap::FromCounts(manifest_.labels).ClassesOf(test_->labels);
-    } catch (const base::Error& error) {
-      throw base::Error(error.code(), fmt::format("--test {}: {}", job_.test, error.message()));
-    }
   }
 
   void OpenChannel() {
@@ -243,35 +223,22 @@ class LocalRun {
     return *std::move(model);
   }
 
-  void Evaluate(const base::Blob& model, report::RunSummary& summary) const {
-    if (!test_) return;
-    const Evaluation evaluation =
-        EvaluateModel(model::ParseLinearModel(model.text(), "trained model"), *test_);
-    summary.test_loss = evaluation.loss;
-    summary.test_accuracy = evaluation.accuracy;
-  }
-
   report::RunSummary Summarise(const std::vector<WorkerReport>& workers) {
-    const WorkerReport& first = workers.front();
+    const TrainingOutcome& outcome = workers.front().outcome;
     report::RunSummary summary;
+    workload_->Describe(job_, summary);
     summary.model = wire::NameOf(job_.model);
-    summary.optim = wire::NameOf(*job_.optim);
     summary.sync_mode = wire::NameOf(job_.sync_mode);
-    summary.regularizer = wire::NameOf(*job_.regularizer);
-    summary.lambda = *job_.lambda;
     summary.platform = wire::NameOf(job_.platform);
     summary.channel = channel_->url();
     summary.worker_count = job_.n_workers;
-    summary.n_features = manifest_.n_features;
-    summary.epochs = first.epochs;
-    summary.stopped_by = first.stopped_by;
-    summary.loss = first.objective;
-    summary.accuracy = first.accuracy;
-    if (first.valid_rows > 0) {
-      summary.valid_loss = first.valid_loss;
-      summary.valid_accuracy = first.valid_accuracy;
-    }
-    summary.extra = first.details;
+    summary.epochs = outcome.epochs;
+    summary.stopped_by = outcome.stopped_by;
+    summary.loss = outcome.loss;
+    summary.accuracy = outcome.accuracy;
+    summary.valid_loss = outcome.valid_loss;
+    summary.valid_accuracy = outcome.valid_accuracy;
+    summary.extra = outcome.details;
     summary.model_path = job_.output;
     summary.memory_mb = job_.memory_mb;
     AddTimes(workers, summary);
@@ -320,9 +287,8 @@ class LocalRun {
   const report::Prices prices_;
   const base::TimePoint started_;
   int64_t invoked_epoch_ms_ = 0;
-  std::optional<data::Dataset> test_;
+  const std::unique_ptr<TriggerWorkload> workload_;
   std::optional<RunDirectory> run_;
-  data::Manifest manifest_;
   std::unique_ptr<store::Store> run_store_;  // progress and model, from rank 0
   std::unique_ptr<store::Store> channel_;
   bool channel_is_clean_ = false;

@@ -1,8 +1,49 @@
+#include "lambdaml/train/worker_report.h"
+
+#include <string_view>
 #include <utility>
 
-#include "lambdaml/train/worker.h"
-
 namespace lambdaml::train {
+namespace {
+
+void SetIfMeasured(base::Json& json, std::string_view key, const std::optional<double>& value) {
+  if (value) json.Set(key, *value);
+}
+
+std::optional<double> MeasuredNumber(const base::Json& json, std::string_view key) {
+  const base::Json* value = json.Find(key);
+  return value == nullptr ? std::nullopt : std::optional(value->AsNumber());
+}
+
+base::Json ToJson(const TrainingOutcome& outcome) {
+  base::Json json = base::Json::EmptyObject();
+  json.Set("epochs", outcome.epochs);
+  json.Set("stopped_by", outcome.stopped_by);
+  json.Set("loss", outcome.loss);
+  SetIfMeasured(json, "accuracy", outcome.accuracy);
+  SetIfMeasured(json, "valid_loss", outcome.valid_loss);
+  SetIfMeasured(json, "valid_accuracy", outcome.valid_accuracy);
+  base::Json details = base::Json::EmptyObject();
+  for (const auto& [name, value] : outcome.details) details.Set(name, value);
+  json.Set("details", std::move(details));
+  return json;
+}
+
+TrainingOutcome OutcomeFromJson(const base::Json& json) {
+  TrainingOutcome outcome;
+  outcome.epochs = json.At("epochs").AsInteger();
+  outcome.stopped_by = json.At("stopped_by").AsString();
+  outcome.loss = json.At("loss").AsNumber();
+  outcome.accuracy = MeasuredNumber(json, "accuracy");
+  outcome.valid_loss = MeasuredNumber(json, "valid_loss");
+  outcome.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
+  for (const auto& [name, value] : json.At("details").AsObject()) {
+    outcome.details.emplace_back(name, value.AsNumber());
+  }
+  return outcome;
+}
+
+}  // namespace
 
 base::Json ToJson(const WorkerReport& report) {
   base::Json json = base::Json::EmptyObject();
@@ -16,17 +57,7 @@ base::Json ToJson(const WorkerReport& report) {
   base::Json uses = base::Json::EmptyArray();
   for (const report::ServiceUse& use : report.uses) uses.Append(report::ToJson(use));
   json.Set("uses", std::move(uses));
-  json.Set("epochs", report.epochs);
-  json.Set("stopped_by", report.stopped_by);
-  json.Set("objective", report.objective);
-  json.Set("loss", report.loss);
-  json.Set("accuracy", report.accuracy);
-  json.Set("valid_rows", report.valid_rows);
-  json.Set("valid_loss", report.valid_loss);
-  json.Set("valid_accuracy", report.valid_accuracy);
-  base::Json details = base::Json::EmptyObject();
-  for (const auto& [name, value] : report.details) details.Set(name, value);
-  json.Set("details", std::move(details));
+  json.Set("outcome", ToJson(report.outcome));
   return json;
 }
 
@@ -42,17 +73,7 @@ WorkerReport WorkerReportFromJson(const base::Json& json) {
   for (const base::Json& use : json.At("uses").AsArray()) {
     report.uses.push_back(report::ServiceUseFromJson(use));
   }
-  report.epochs = json.At("epochs").AsInteger();
-  report.stopped_by = json.At("stopped_by").AsString();
-  report.objective = json.At("objective").AsNumber();
-  report.loss = json.At("loss").AsNumber();
-  report.accuracy = json.At("accuracy").AsNumber();
-  report.valid_rows = json.At("valid_rows").AsInteger();
-  report.valid_loss = json.At("valid_loss").AsNumber();
-  report.valid_accuracy = json.At("valid_accuracy").AsNumber();
-  for (const auto& [name, value] : json.At("details").AsObject()) {
-    report.details.emplace_back(name, value.AsNumber());
-  }
+  report.outcome = OutcomeFromJson(json.At("outcome"));
   return report;
 }
 

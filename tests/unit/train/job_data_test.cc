@@ -142,18 +142,18 @@ TEST(JobData, AnotherNumberOfClassesThanTheJobsIsRefused) {
   const auto place = [&](int64_t n_classes) {
     wire::Job job = JobOn(LibsvmIn(folder, {1, 2, 3}), 2);
     job.n_classes = n_classes;
-    return PlaceShards(OpenJobData(job), target.path(), job);
+    CheckLabels(job, PlaceShards(OpenJobData(job), target.path(), job), "rows.libsvm");
   };
-  EXPECT_EQ(place(3).rows, 10);
-  ExpectRefusal([&] { place(2); }, "--n_classes 2: " + folder.path() + "/rows.libsvm has 3");
+  EXPECT_NO_THROW(place(3));
+  ExpectRefusal([&] { place(2); }, "--n_classes 2: rows.libsvm has 3 different labels");
 }
 
 TEST(JobData, DataOfOneLabelIsRefused) {
   const TemporaryFolder folder;
   const TemporaryFolder target;
   wire::Job job = JobOn(LibsvmIn(folder, {1}), 2);
-  JobData data = OpenJobData(job);
-  EXPECT_THROW(PlaceShards(std::move(data), target.path(), job), base::Error);
+  const data::Manifest manifest = PlaceShards(OpenJobData(job), target.path(), job);
+  EXPECT_THROW(CheckLabels(job, manifest, "rows.libsvm"), base::Error);
 }
 
 TEST(JobData, MissingDataIsNotFound) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/train/linear_defaults.h"
 
 namespace lambdaml::train {
 namespace {

@@ -1,0 +1,38 @@
+#include "lambdaml/train/peers.h"
+
+namespace lambdaml::train {
+namespace {
+
+comm::Membership MembershipOf(const wire::Job& job, const base::Deadline& end) {
+  const bool async = job.sync_mode == wire::SyncMode::kAsync;
+  return {.job = job.job_id,
+          .rank = static_cast<int>(job.worker_index),
+          .worker_count = static_cast<int>(job.n_workers),
+          .round_timeout = async ? end.Remaining() : base::FromSeconds(job.round_timeout_s),
+          .end = end};
+}
+
+comm::Pattern PatternOf(const wire::Job& job) {
+  return job.sync_mode == wire::SyncMode::kReduceScatter ? comm::Pattern::kReduceScatter
+                                                         : comm::Pattern::kReduce;
+}
+
+}  // namespace
+
+Peers::Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end)
+    : channel_(channel),
+      membership_(MembershipOf(job, end)),
+      communicator_(comm::MakeCommunicator(PatternOf(job), channel, membership_)) {}
+
+comm::SharedModel& Peers::MakeSharedModel(size_t length) {
+  shared_ = comm::MakeSharedModel(channel_, membership_, length);
+  return *shared_;
+}
+
+base::Duration Peers::communicating() const {
+  base::Duration total = communicator_->stats().communicating;
+  if (shared_) total += shared_->stats().communicating;
+  return total;
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,18 @@
+#include "lambdaml/train/workload.h"
+
+#include "lambdaml/train/linear_workload.h"
+
+namespace lambdaml::train {
+
+const Workload& WorkloadOf(wire::ModelKind model) {
+  switch (model) {
+    case wire::ModelKind::kLr:
+    case wire::ModelKind::kSvm:
+    case wire::ModelKind::kSparseLr:
+    case wire::ModelKind::kSparseSvm:
+      break;
+  }
+  return kLinearWorkload;
+}
+
+}  // namespace lambdaml::train
