@@ -19,6 +19,7 @@ class Meter {
   void CountDelete(uint64_t requests) { Add(delete_requests_, requests); }
   void CountList() { Add(list_requests_, 1); }
   void CountBytesRead(uint64_t bytes) { Add(bytes_read_, bytes); }
+  void CountBytesWritten(uint64_t bytes) { Add(bytes_written_, bytes); }
   void CountRetry() { Add(retries_, 1); }
   void CountReadUnits(uint64_t units) { Add(read_units_, units); }
   void CountWriteUnits(uint64_t units) { Add(write_units_, units); }

@@ -12,6 +12,12 @@ void Store::DeletePrefix(std::string_view prefix, const base::Deadline& deadline
   Delete(keys, deadline);
 }
 
+void Store::Prepare(const base::Deadline&) {}
+
+void Store::TearDown(std::string_view prefix, const base::Deadline& deadline) {
+  DeletePrefix(prefix, deadline);
+}
+
 std::vector<std::optional<base::Blob>> Store::WaitAll(std::span<const std::string> keys,
                                                       const base::Deadline& deadline) {
   for (const std::string& key : keys) CheckKey(key);  // a wrong one must not wait for its turn

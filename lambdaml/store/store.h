@@ -106,6 +106,14 @@ class Store {
   // Deletes every key that starts with `prefix`, as the end of a job does. Needs can_list.
   virtual void DeletePrefix(std::string_view prefix, const base::Deadline& deadline);
 
+  // Before a run, by its trigger: sees that what the URL names is there and usable, and makes what
+  // the URL asks for, as DynamoDB's tables with ?create=true. Nothing by default. Threads: one.
+  virtual void Prepare(const base::Deadline& deadline);
+
+  // After a run, by the store that has prepared it: deletes every key that starts with `prefix` and
+  // what Prepare has made, unless others use that too. DeletePrefix by default. Threads: one.
+  virtual void TearDown(std::string_view prefix, const base::Deadline& deadline);
+
   // Blocks until the key exists and returns its value; nothing if the deadline passes first.
   virtual std::optional<base::Blob> Wait(const std::string& key,
                                          const base::Deadline& deadline) = 0;
