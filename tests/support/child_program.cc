@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <fstream>
+#include <mutex>
 #include <poll.h>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <sys/mman.h>
@@ -40,11 +42,42 @@ std::string ReadCapture(int descriptor) {
   return text;
 }
 
+// The processes of the ChildPrograms that are objects.
+std::mutex g_programs_mutex;
+std::set<pid_t> g_programs;
+
+bool IsChildProgram(pid_t pid) {
+  const std::lock_guard lock(g_programs_mutex);
+  return g_programs.contains(pid);
+}
+
 std::string ReadProcFile(pid_t pid, const char* name) {
   std::ifstream file(fmt::format("/proc/{}/{}", pid, name));
   std::ostringstream text;
   text << file.rdbuf();
   return std::move(text).str();
+}
+
+std::vector<pid_t> ChildrenAndZombiesOf(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());  // 0: not a process
+    if (pid == 0) continue;
+    const std::string status = ReadProcFile(pid, "status");
+    if (status.find(fmt::format("\nPPid:\t{}\n", parent)) != std::string::npos) {
+      children.push_back(pid);
+    }
+  }
+  return children;
+}
+
+// Reaps the children that have ended, ChildPrograms left out, and returns those that run.
+std::vector<pid_t> ReapStrays() {
+  std::vector<pid_t> strays = ChildrenAndZombiesOf(::getpid());
+  std::erase_if(strays, [](pid_t child) {
+    return IsChildProgram(child) || ::waitpid(child, nullptr, WNOHANG) != 0;
+  });
+  return strays;
 }
 
 }  // namespace
@@ -62,6 +95,15 @@ ChildProgram::ChildProgram(const ProgramOptions& options)
   process.output_descriptor = out_.get();
   process.error_descriptor = err_.get();
   process_ = std::make_unique<faas::ChildProcess>(process);
+  pid_ = process_->pid();
+  const std::lock_guard lock(g_programs_mutex);
+  g_programs.insert(pid_);
+}
+
+ChildProgram::~ChildProgram() {
+  process_.reset();
+  const std::lock_guard lock(g_programs_mutex);
+  g_programs.erase(pid_);
 }
 
 std::string ChildProgram::out() const { return ReadCapture(out_.get()); }
@@ -101,15 +143,10 @@ ProgramResult RunProgram(const ProgramOptions& options, base::Duration timeout) 
 }
 
 std::vector<pid_t> ChildrenOf(pid_t parent) {
-  std::vector<pid_t> children;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const pid_t pid = std::atoi(entry.path().filename().c_str());  // 0: not a process
-    if (pid == 0) continue;
-    const std::string status = ReadProcFile(pid, "status");
-    const bool is_child = status.find(fmt::format("\nPPid:\t{}\n", parent)) != std::string::npos;
-    const bool is_zombie = status.find("\nState:\tZ") != std::string::npos;
-    if (is_child && !is_zombie) children.push_back(pid);
-  }
+  std::vector<pid_t> children = ChildrenAndZombiesOf(parent);
+  std::erase_if(children, [](pid_t child) {
+    return ReadProcFile(child, "status").find("\nState:\tZ") != std::string::npos;
+  });
   return children;
 }
 
@@ -119,20 +156,16 @@ void AdoptOrphans() {
 
 std::vector<std::string> DescendantsLeft(base::Duration patience) {
   const base::Deadline deadline = base::Deadline::After(patience);
-  for (;;) {
-    pid_t reaped = 0;
-    do {
-      reaped = ::waitpid(-1, nullptr, WNOHANG);
-    } while (reaped > 0);
-    if (reaped < 0) return {};  // ECHILD
-    if (deadline.Expired()) break;
+  std::vector<pid_t> strays = ReapStrays();
+  while (!strays.empty() && !deadline.Expired()) {
     std::this_thread::sleep_for(kPollInterval);
+    strays = ReapStrays();
   }
   std::vector<std::string> commands;
-  for (const pid_t child : ChildrenOf(::getpid())) {
-    std::string command = ReadProcFile(child, "cmdline");
+  for (const pid_t stray : strays) {
+    std::string command = ReadProcFile(stray, "cmdline");
     std::replace(command.begin(), command.end(), '\0', ' ');
-    commands.push_back(fmt::format("{}: {}", child, command));
+    commands.push_back(fmt::format("{}: {}", stray, command));
   }
   return commands;
 }

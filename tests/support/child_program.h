@@ -31,8 +31,11 @@ struct ProgramResult {
 class ChildProgram {
  public:
   explicit ChildProgram(const ProgramOptions& options);
+  ChildProgram(const ChildProgram&) = delete;
+  ChildProgram& operator=(const ChildProgram&) = delete;
+  ~ChildProgram();
 
-  pid_t pid() const { return process_->pid(); }
+  pid_t pid() const { return pid_; }
   void Signal(int signal_number) const { process_->Signal(signal_number); }
 
   // What it has written so far.
@@ -56,6 +59,7 @@ class ChildProgram {
   base::FileDescriptor err_;
   const base::TimePoint started_;
   std::unique_ptr<faas::ChildProcess> process_;
+  pid_t pid_ = -1;
 };
 
 // Starts the program and waits for its end.
@@ -68,8 +72,8 @@ std::vector<pid_t> ChildrenOf(pid_t parent);
 // so that DescendantsLeft finds them.
 void AdoptOrphans();
 
-// Waits until this process has no child, and returns the command lines of those that remain.
-// No ChildProgram may be running.
+// Waits until this process has no child but the ChildPrograms that are still objects (servers), and
+// returns the command lines of those that remain.
 std::vector<std::string> DescendantsLeft(base::Duration patience);
 
 }  // namespace lambdaml::test
