@@ -20,6 +20,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/clock.h"
+#include "lambdaml/net/aws_error.h"
 #include "lambdaml/net/credentials.h"
 #include "lambdaml/net/http_client.h"
 #include "lambdaml/net/sigv4.h"
@@ -39,13 +40,6 @@ struct AwsRequest {
   base::Duration silence_max = HttpRequest{}.silence_max;
   // Codes of errors that are an answer like any other, such as NoSuchKey.
   std::vector<std::string> expected_errors = {};
-};
-
-// What a service says in the body of a failure.
-struct ServiceError {
-  std::string code;  // "NoSuchKey", "ThrottlingException"
-  std::string message;
-  std::string region;  // where to send the request instead, if it says so
 };
 
 struct AwsAnswer {
@@ -92,8 +86,10 @@ class AwsClient {
  private:
   struct Call;  // one request on its way
 
+  void SendOnce(std::span<Call* const> calls, const base::Deadline& deadline);
   HttpRequest Prepare(const Call& call, const Credentials& credentials) const;
   void Judge(Call& call, HttpOutcome outcome, const Credentials& credentials) const;
+  base::Error GaveUp(const Call& call) const;
 
   const AwsClientOptions options_;
   HttpClient http_;

@@ -1,7 +1,6 @@
 // AWS credentials, and where they come from. Secrets appear in no message and no log.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -9,10 +8,9 @@
 
 #include "lambdaml/base/clock.h"
 #include "lambdaml/net/environment.h"
+#include "lambdaml/net/wall_time.h"
 
 namespace lambdaml::net {
-
-using WallTime = std::chrono::system_clock::time_point;
 
 struct Credentials {
   std::string access_key_id;

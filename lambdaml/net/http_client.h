@@ -36,12 +36,12 @@ std::optional<std::string_view> FindHeader(std::span<const HttpHeader> headers,
 // What the spans point to must live until the request has been answered.
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;  // http:// or https://, percent-encoded
-  std::vector<HttpHeader> headers;
-  base::ByteSpan body;
+  std::string url = {};  // http:// or https://, percent-encoded
+  std::vector<HttpHeader> headers = {};
+  base::ByteSpan body = {};
   // Where the body of a 2xx answer is to be written, in place of a buffer of its own. A longer body
   // is refused; a shorter one is said by the response's body.size().
-  std::span<std::byte> destination;
+  std::span<std::byte> destination = {};
   // A longer body is refused before it is read.
   uint64_t response_size_max_bytes = uint64_t{5} << 30;
   // A request on which no byte moves for so long (in whole seconds, at least one) has failed,
