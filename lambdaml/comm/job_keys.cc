@@ -41,7 +41,7 @@ void CheckMembership(const Membership& membership) {
 
 void DeleteJob(store::Store& store, const std::string& job, const base::Deadline& deadline) {
   CheckJob(job);
-  store.DeletePrefix(job + "/", deadline);
+  store.TearDown(job + "/", deadline);
 }
 
 }  // namespace lambdaml::comm

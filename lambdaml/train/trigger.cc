@@ -35,6 +35,7 @@ namespace {
 // How long the trigger waits beyond a function's own time-out for its answer, and for the platform.
 constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
+constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
 constexpr base::Duration kChannelCheckTimeout = std::chrono::seconds(8);
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
 
@@ -133,12 +134,13 @@ class LocalRun {
   void OpenChannel() {
     if (job_.channel.empty()) job_.channel = run_->channel();
     channel_ = store::OpenStore(job_.channel);
-    job_.channel = channel_->url();  // a relative path means another place to the workers
     if (channel_->capabilities().service == "file") {
+      job_.channel = channel_->url();  // a relative path means another place to the workers
       // Also when the trigger is killed, which no destructor sees.
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
+    channel_->Prepare(base::Deadline::After(kPrepareTimeout));
     CheckChannel();
   }
 
