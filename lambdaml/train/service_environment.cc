@@ -5,6 +5,8 @@
 #include <string_view>
 #include <unistd.h>
 
+#include "lambdaml/base/error.h"
+#include "lambdaml/net/aws_config.h"
 #include "lambdaml/place/place.h"
 
 namespace lambdaml::train {
@@ -29,12 +31,20 @@ bool UsesServices(const wire::Job& job) {
 std::vector<std::pair<std::string, std::string>> ServiceEnvironment(const wire::Job& job) {
   std::vector<std::pair<std::string, std::string>> variables;
   if (!UsesServices(job)) return variables;
+  bool has_region = false;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable = *entry;
     const size_t equals = variable.find('=');
     const std::string_view name = variable.substr(0, equals);
     if (equals == variable.npos || !IsInherited(name)) continue;
+    has_region = has_region || name == "AWS_REGION";
     variables.emplace_back(name, variable.substr(equals + 1));
+  }
+  if (has_region) return variables;
+  try {
+    variables.emplace_back("AWS_REGION", net::ResolveAwsConfig("s3").region);
+  } catch (const base::Error&) {
+    // A job whose services need a region has failed with this error before.
   }
   return variables;
 }
