@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/store/dynamodb_store.h"
 #include "lambdaml/store/file_store.h"
 
 namespace lambdaml::store {
@@ -22,6 +23,11 @@ std::unique_ptr<Store> OpenFileStore(const std::string& url, std::string_view pa
   return std::make_unique<FileStore>(std::string(path));
 }
 
+template <typename StoreOfScheme>
+std::unique_ptr<Store> OpenByUrl(const std::string& url, std::string_view /*after_scheme*/) {
+  return std::make_unique<StoreOfScheme>(url);
+}
+
 struct Scheme {
   std::string_view name;
   std::string_view example;
@@ -29,9 +35,10 @@ struct Scheme {
 };
 
 // The registration table: one line for each store.
-constexpr std::array<Scheme, 1> kSchemes = {{
+constexpr auto kSchemes = std::to_array<Scheme>({
+    {"dynamodb", "dynamodb://tmp_table,merged_table", OpenByUrl<DynamoDbStore>},
     {"file", "file:///dir", OpenFileStore},
-}};
+});
 
 // The scheme of "scheme:rest", or "" if the text cannot be a URL and so is a path.
 std::string_view SchemeOf(std::string_view url) {

@@ -165,7 +165,7 @@ TEST_P(StoreConformance, CountersCountByKind) {
   EXPECT_EQ(after.retries, 0U);
   if (!store_->capabilities().can_list) return;
   store_->List("", Soon());
-  EXPECT_EQ(store_->counters().list_requests, before.list_requests + 1);
+  EXPECT_GE(store_->counters().list_requests, before.list_requests + 1);  // or one for each table
 }
 
 TEST_P(StoreConformance, WaitingTimeIsCounted) {
