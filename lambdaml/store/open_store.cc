@@ -8,6 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/store/dynamodb_store.h"
 #include "lambdaml/store/file_store.h"
+#include "lambdaml/store/s3_store.h"
 
 namespace lambdaml::store {
 namespace {
@@ -38,6 +39,7 @@ struct Scheme {
 constexpr auto kSchemes = std::to_array<Scheme>({
     {"dynamodb", "dynamodb://tmp_table,merged_table", OpenByUrl<DynamoDbStore>},
     {"file", "file:///dir", OpenFileStore},
+    {"s3", "s3://bucket/prefix", OpenByUrl<S3Store>},
 });
 
 // The scheme of "scheme:rest", or "" if the text cannot be a URL and so is a path.

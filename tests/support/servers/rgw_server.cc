@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/net/aws_client.h"
 
 namespace lambdaml::test {
 namespace {
@@ -161,15 +162,42 @@ void RgwServer::StartStorage() {
 
 void RgwServer::StartGateway() {
   Run("radosgw-admin", {"user", "create", "--uid", "test", "--display-name", "test", "--access-key",
-                        access_key_id(), "--secret", secret_access_key()});
+                        credentials().access_key_id, "--secret", credentials().secret_access_key});
   gateway_ = std::make_unique<ServerProcess>(Command("radosgw", {"-f", "-n", "client.rgw"}),
                                              [this] { return AcceptsConnections(port_); });
 }
 
+net::Credentials RgwServer::credentials() {
+  net::Credentials credentials;
+  credentials.access_key_id = "AKIATESTTESTTEST0001";
+  credentials.secret_access_key = "testsecret/with+chars=0123456789abcdefgh";
+  return credentials;
+}
+
+std::string RgwServer::Url(const std::string& path) const {
+  return fmt::format("s3://{}?endpoint={}", path, endpoint());
+}
+
 std::vector<std::string> RgwServer::Environment() const {
   return {"AWS_ENDPOINT_URL_S3=" + endpoint(), "AWS_REGION=us-east-1",
-          std::string("AWS_ACCESS_KEY_ID=") + access_key_id(),
-          std::string("AWS_SECRET_ACCESS_KEY=") + secret_access_key()};
+          "AWS_ACCESS_KEY_ID=" + credentials().access_key_id,
+          "AWS_SECRET_ACCESS_KEY=" + credentials().secret_access_key};
+}
+
+std::string RgwServer::MakeBucket() {
+  std::string name = fmt::format("bucket-{}", ++bucket_count_);
+  net::AwsClientOptions options;
+  options.service = "s3";
+  options.region = "us-east-1";
+  options.endpoint = endpoint();
+  options.credentials = net::FixedCredentials(credentials());
+  options.parse_error = [](const auto&, const auto&) { return std::nullopt; };
+  net::AwsRequest request;
+  request.operation = "make the bucket " + name;
+  request.method = "PUT";
+  request.path = "/" + name;
+  net::AwsClient(options).Send(request, base::Deadline::After(kCommandTimeout));
+  return name;
 }
 
 }  // namespace lambdaml::test

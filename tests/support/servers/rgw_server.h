@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lambdaml/base/file.h"
+#include "lambdaml/net/credentials.h"
 
 #include "support/servers/server_process.h"
 
@@ -29,16 +30,15 @@ class RgwServer {
 
   std::string endpoint() const;       // http://127.0.0.1:port
   std::string host_endpoint() const;  // http://localhost:port, for http://bucket.localhost:port
-  // Its only user. The secret has characters that need encoding in URLs, as real ones do.
-  static constexpr const char* access_key_id() { return "AKIATESTTESTTEST0001"; }
-  static constexpr const char* secret_access_key() {
-    return "testsecret/with+chars=0123456789abcdefgh";
-  }
+  // s3://<path>?endpoint=…
+  std::string Url(const std::string& path) const;
+  // Its only user's. The secret has characters that need encoding in URLs, as real ones do.
+  static net::Credentials credentials();
 
   // Creates a bucket with a name that was not there before, and returns it.
   std::string MakeBucket();
 
-  // "AWS_…=value" lines with which programs find this server and may use it.
+  // "AWS_…=value", with which programs find this server and may use it.
   std::vector<std::string> Environment() const;
 
   // The gateway alone, to kill, pause and start again: what it has stored survives that.

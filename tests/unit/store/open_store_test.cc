@@ -30,8 +30,9 @@ TEST(OpenStoreTest, AFileUrlAndAPlainPathNameTheSameFolder) {
 }
 
 TEST(OpenStoreTest, AnUnknownSchemeIsRefusedWithTheSupportedOnes) {
-  EXPECT_EQ(MessageOf("gopher://host"),
-            "gopher://host: no such store; supported are file:///dir and plain paths");
+  EXPECT_THAT(MessageOf("gopher://host"),
+              testing::AllOf(testing::StartsWith("gopher://host: no such store; supported are "),
+                             HasSubstr("file:///dir, "), testing::EndsWith(" and plain paths")));
   EXPECT_THAT(MessageOf("file:/dir"), HasSubstr("supported are"));
   EXPECT_THAT(MessageOf("s3:bucket"), HasSubstr("supported are"));
 }
