@@ -276,6 +276,10 @@ uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin) {
   return header.message_size;
 }
 
+uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count) {
+  return Layout(Encoding::kDense, scalar_count, element_count).end;
+}
+
 void ExpandVector(const VectorView& vector, std::span<float> out) {
   LAMBDAML_CHECK(out.size() == vector.element_count);
   if (!vector.is_sparse) {

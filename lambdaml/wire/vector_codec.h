@@ -102,6 +102,9 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin);
 // agrees with itself is checked, the checksum not yet. Errors: kCorrupt.
 uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin);
 
+// The size of a dense message; a sparse one is smaller.
+uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count);
+
 // Sets out[i] to element i of the vector. out.size() == vector.element_count.
 void ExpandVector(const VectorView& vector, std::span<float> out);
 

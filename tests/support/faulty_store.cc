@@ -19,7 +19,7 @@ void FaultyStore::Put(const std::string& key, base::ByteSpan value,
 bool FaultyStore::PutIfAbsent(const std::string& key, base::ByteSpan value,
                               const base::Deadline& deadline) {
   DelayOrFail("create", deadline);
-  return inner_->PutIfAbsent(key, value, deadline);
+  return inner_->PutIfAbsent(key, value, deadline) && !Happens(faults_.lost_answer_probability);
 }
 
 std::optional<store::VersionedValue> FaultyStore::GetVersioned(const std::string& key,
@@ -31,7 +31,8 @@ std::optional<store::VersionedValue> FaultyStore::GetVersioned(const std::string
 bool FaultyStore::CompareAndSwap(const std::string& key, const std::string& version,
                                  base::ByteSpan value, const base::Deadline& deadline) {
   DelayOrFail("compare-and-swap", deadline);
-  return inner_->CompareAndSwap(key, version, value, deadline);
+  return inner_->CompareAndSwap(key, version, value, deadline) &&
+         !Happens(faults_.lost_answer_probability);
 }
 
 void FaultyStore::Delete(std::span<const std::string> keys, const base::Deadline& deadline) {

@@ -16,6 +16,8 @@ struct Faults {
   double error_probability = 0;      // kUnavailable, before the call reaches the store
   double duplicate_probability = 0;  // the write happens a second time later on
   double damage_probability = 0;     // a bit of what is read is flipped
+  // A conditional write is made, but its answer is lost: it returns false.
+  double lost_answer_probability = 0;
 };
 
 // Threads: any, at once. Print the seed with a failing test.

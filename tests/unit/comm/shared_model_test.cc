@@ -8,6 +8,8 @@
 #include "lambdaml/comm/job_keys.h"
 #include "lambdaml/comm/make_communicator.h"
 
+#include "support/faulty_store.h"
+#include "support/forgetful_store.h"
 #include "support/processes.h"
 #include "support/store_backend.h"
 
@@ -111,8 +113,84 @@ TEST_P(SharedModelTest, AModelOfAnotherLengthOrGoneIsAnError) {
     shared->Merge(model, model);
     FAIL() << "no error";
   } catch (const base::Error& error) {
-    EXPECT_EQ(error.code(), base::ErrorCode::kNotFound);
+    EXPECT_EQ(error.code(), base::ErrorCode::kUnavailable);
     EXPECT_THAT(error.message(), testing::HasSubstr("job/model/0 is gone"));
+    EXPECT_THAT(error.message(), testing::HasSubstr("dropped it, or somebody deleted it"));
+  }
+}
+
+TEST_P(SharedModelTest, LostAnswersAddNothingTwice) {
+  constexpr int kMergesPerWorker = 1000;
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    place_ = GetParam().make_place();
+    test::RunInThreads(kWorkers, [&](int rank) {
+      const test::Faults faults = {.seed = base::MixSeed(seed, static_cast<uint64_t>(rank)),
+                                   .lost_answer_probability = 0.3};
+      test::FaultyStore store(place_->Open(), faults);
+      const auto shared = MakeSharedModel(store, MemberOf(rank), 3);
+      std::vector<float> model(3, 100.0F);
+      shared->Join(model);
+      const auto own = static_cast<float>(rank + 1);
+      const std::vector<float> change = {1.0F, own, own * own};
+      for (int merge = 0; merge < kMergesPerWorker; ++merge) shared->Merge(change, model);
+    });
+    const std::vector<float> expected = {100.0F + 4 * kMergesPerWorker,
+                                         100.0F + 10 * kMergesPerWorker,
+                                         100.0F + 30 * kMergesPerWorker};
+    EXPECT_EQ(Present(3), expected);
+  }
+}
+
+TEST_P(SharedModelTest, AWorkerStartedTwiceIsNoticed) {
+  const auto store = place_->Open();
+  std::vector<float> model(10);
+  const auto first = MakeSharedModel(*store, MemberOf(1), 10);
+  const auto second = MakeSharedModel(*store, MemberOf(1), 10);
+  first->Join(model);
+  second->Join(model);
+  first->Merge(model, model);
+  try {
+    second->Merge(model, model);
+    FAIL() << "no error";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::kAlreadyExists);
+    EXPECT_THAT(error.message(), testing::HasSubstr("another worker has merged into job/model/0"));
+  }
+}
+
+TEST_P(SharedModelTest, AWorkerThatStartsAgainGoesOnFromItsMerges) {
+  const auto store = place_->Open();
+  std::vector<float> model(1, 0.0F);
+  const std::vector<float> change(1, 1.0F);
+  for (int start = 0; start < 3; ++start) {
+    const auto shared = MakeSharedModel(*store, MemberOf(1), 1);
+    shared->Join(model);
+    for (int merge = 0; merge < 5; ++merge) shared->Merge(change, model);
+  }
+  EXPECT_EQ(model[0], 15.0F);
+}
+
+// Of a service that has lost the model, nobody goes on as if nothing had been: neither those who
+// find it missing nor those who find one that a late worker has made.
+TEST(LostModelTest, AServiceThatStartedAnewIsNamed) {
+  for (const bool is_made_anew : {false, true}) {
+    test::ForgetfulServer server;
+    const auto store = server.Open();
+    const auto shared = MakeSharedModel(*store, MemberOf(0), 10);
+    std::vector<float> model(10);
+    shared->Join(model);
+    shared->Merge(model, model);
+    server.Restart();
+    const auto late_store = server.Open();
+    if (is_made_anew) MakeSharedModel(*late_store, MemberOf(1), 10)->Join(model);
+    try {
+      shared->Merge(model, model);
+      FAIL() << "no error";
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.code(), base::ErrorCode::kUnavailable);
+      EXPECT_THAT(error.message(), testing::HasSubstr("started anew and lost it"));
+    }
   }
 }
 
