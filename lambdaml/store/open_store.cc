@@ -8,6 +8,8 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/store/dynamodb_store.h"
 #include "lambdaml/store/file_store.h"
+#include "lambdaml/store/memcached_store.h"
+#include "lambdaml/store/redis_store.h"
 #include "lambdaml/store/s3_store.h"
 
 namespace lambdaml::store {
@@ -39,6 +41,9 @@ struct Scheme {
 constexpr auto kSchemes = std::to_array<Scheme>({
     {"dynamodb", "dynamodb://tmp_table,merged_table", OpenByUrl<DynamoDbStore>},
     {"file", "file:///dir", OpenFileStore},
+    {"memcached", "memcached://host:port[,host:port]", OpenByUrl<MemcachedStore>},
+    {"redis", "redis://host:port/db", OpenByUrl<RedisStore>},
+    {"rediss", "rediss://host:port/db", OpenByUrl<RedisStore>},
     {"s3", "s3://bucket/prefix", OpenByUrl<S3Store>},
 });
 
