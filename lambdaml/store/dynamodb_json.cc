@@ -1,8 +1,8 @@
 #include "lambdaml/store/dynamodb_json.h"
 
 #include <charconv>
-#include <cstring>
 #include <fmt/format.h>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -18,18 +18,25 @@ using base::ErrorCode;
 // No character of base64.
 constexpr char kPlaceholder = '@';
 
-// Where the string that starts at `start`, behind its opening quote, ends; npos if it does not.
-size_t EndOfString(std::string_view text, size_t start) {
-  size_t quote = text.find('"', start);
-  if (quote == text.npos || text.substr(start, quote - start).find('\\') == text.npos) return quote;
-  for (size_t i = start; i < text.size(); ++i) {
+struct StringEnd {
+  size_t quote = std::string_view::npos;  // the closing one; npos: there is none
+  bool has_escapes = false;
+};
+
+// Of the string that starts at `start`, behind its opening quote.
+StringEnd EndOfString(std::string_view text, size_t start) {
+  const size_t quote = text.find('"', start);
+  if (quote == text.npos) return {};
+  const size_t backslash = text.substr(start, quote - start).find('\\');
+  if (backslash == text.npos) return {.quote = quote};
+  for (size_t i = start + backslash; i < text.size(); ++i) {
     if (text[i] == '\\') {
       ++i;
     } else if (text[i] == '"') {
-      return i;
+      return {.quote = i, .has_escapes = true};
     }
   }
-  return text.npos;
+  return {};
 }
 
 std::optional<size_t> PlaceholderIndex(std::string_view text) {
@@ -80,15 +87,16 @@ std::string DynamoDbJson::CutLongStrings() {
   std::string rest;
   size_t copied = 0;
   for (size_t open = text.find('"'); open != text.npos;) {
-    const size_t close = EndOfString(text, open + 1);
-    if (close == text.npos) break;
-    if (close - open > kLongStringBytes) {
+    const StringEnd end = EndOfString(text, open + 1);
+    if (end.quote == text.npos) break;
+    const size_t length = end.quote - open - 1;
+    if (length >= kLongStringBytes && !end.has_escapes) {
       rest.append(text, copied, open + 1 - copied);
       fmt::format_to(std::back_inserter(rest), "{}{}", kPlaceholder, long_strings_.size());
-      long_strings_.push_back(text.substr(open + 1, close - open - 1));
-      copied = close;
+      long_strings_.push_back(text.substr(open + 1, length));
+      copied = end.quote;
     }
-    open = text.find('"', close + 1);
+    open = text.find('"', end.quote + 1);
   }
   rest.append(text, copied);
   return rest;
