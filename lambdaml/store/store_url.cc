@@ -69,15 +69,41 @@ HostPort ParseHost(std::string_view redacted, std::string_view text, int default
   return {std::string(host), port.empty() ? default_port : ParsePort(redacted, port)};
 }
 
+constexpr std::string_view kSchemeEnd = "://";
+
+// A password with an unescaped '/' ends the authority too early, and would be shown as a path.
+void CheckNoSlashInPassword(std::string_view scheme, std::string_view authority,
+                            std::string_view after_scheme) {
+  const size_t at = after_scheme.rfind('@');
+  const size_t colon = authority.find(':');
+  if (at == after_scheme.npos || at < authority.size() || colon == authority.npos) return;
+  Refuse(fmt::format("{}://{}:***{}", scheme, authority.substr(0, colon), after_scheme.substr(at)),
+         "a '/' or '?' in user or password must be written %2F or %3F");
+}
+
 }  // namespace
+
+std::string WithoutPassword(std::string_view url) {
+  const size_t scheme_end = url.find(kSchemeEnd);
+  if (scheme_end == url.npos) return std::string(url);
+  const size_t begin = scheme_end + kSchemeEnd.size();
+  const std::string_view authority = url.substr(begin, url.find_first_of("/?", begin) - begin);
+  const size_t at = authority.rfind('@');
+  const size_t colon = authority.find(':');
+  if (at == authority.npos || colon > at) return std::string(url);
+  const std::string_view user = authority.substr(0, colon);
+  return fmt::format("{}{}{}", url.substr(0, begin), user,
+                     url.substr(begin + at + (user.empty() ? 1 : 0)));
+}
 
 StoreUrl StoreUrl::Parse(std::string_view url) {
   StoreUrl result;
-  const size_t scheme_end = url.find("://");
+  const size_t scheme_end = url.find(kSchemeEnd);
   if (scheme_end == url.npos || scheme_end == 0) Refuse(url, "no URL: it has no scheme://");
   result.scheme = url.substr(0, scheme_end);
-  const std::string_view after_scheme = url.substr(scheme_end + 3);
+  const std::string_view after_scheme = url.substr(scheme_end + kSchemeEnd.size());
   std::string_view rest = after_scheme.substr(0, after_scheme.find_first_of("/?"));
+  CheckNoSlashInPassword(result.scheme, rest, after_scheme);
   result.redacted = url;
   // Passwords with an unescaped '@' are common enough: the last '@' ends them.
   if (const size_t at = rest.rfind('@'); at != rest.npos) {

@@ -39,4 +39,8 @@ struct StoreUrl {
   std::vector<HostPort> Hosts(int default_port) const;
 };
 
+// The URL without its password, as it may travel in a payload: who opens it there finds the
+// password elsewhere (REDIS_PASSWORD). What has no password, or is no URL, comes back as it is.
+std::string WithoutPassword(std::string_view url);
+
 }  // namespace lambdaml::store

@@ -70,11 +70,22 @@ TEST(StoreUrl, BadOnesAreRefusedWithTheReason) {
 }
 
 TEST(StoreUrl, MessagesNeverShowThePassword) {
-  for (const char* url : {"redis://u:sec%ret@h", "redis://u:secret@h:x", "redis://u:secret@h?a=%",
-                          "redis://u:secret@?b=1"}) {
+  for (const char* url :
+       {"redis://u:sec%ret@h", "redis://u:secret@h:x", "redis://u:secret@h?a=%",
+        "redis://u:secret@?b=1", "redis://u:sec/ret@h:1", "redis://u:sec?ret@h"}) {
     const std::string message = MessageOf([&] { StoreUrl::Parse(url).Hosts(1); });
     EXPECT_THAT(message, Not(HasSubstr("sec"))) << url;
     EXPECT_THAT(message, HasSubstr("u:***@"));
+  }
+}
+
+TEST(StoreUrl, TravelsWithoutItsPassword) {
+  EXPECT_EQ(WithoutPassword("redis://:p@ss@host:1/2?prefix=a"), "redis://host:1/2?prefix=a");
+  EXPECT_EQ(WithoutPassword("rediss://user:p%40ss@host/0"), "rediss://user@host/0");
+  EXPECT_EQ(StoreUrl::Parse(WithoutPassword("redis://user:pass@host")).user, "user");
+  for (const char* url : {"redis://host:1/2", "redis://user@host", "s3://bucket/a:b@c",
+                          "/dir/a:b@c", "file:///dir", "", "://"}) {
+    EXPECT_EQ(WithoutPassword(url), url);
   }
 }
 
