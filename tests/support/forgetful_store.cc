@@ -13,8 +13,9 @@ constexpr int kSpeed = 100;
 // One connection. It notices a restart in its next call, as a dropped connection would tell it.
 class ForgetfulStore final : public store::Store {
  public:
-  explicit ForgetfulStore(ForgetfulServer& server)
+  ForgetfulStore(ForgetfulServer& server, std::function<void(const std::string& key)> before_wait)
       : server_(server),
+        before_wait_(std::move(before_wait)),
         inner_(server.contents_),
         capabilities_(inner_.capabilities()),
         restarts_before_(server.restarts()),
@@ -53,6 +54,7 @@ class ForgetfulStore final : public store::Store {
     return Ask([&] { return inner_.List(prefix, deadline); });
   }
   std::optional<base::Blob> Wait(const std::string& key, const base::Deadline& deadline) override {
+    if (before_wait_) before_wait_(key);
     const base::Deadline past = base::Deadline::After(base::Duration::zero(), deadline.clock());
     auto value = Ask([&] { return inner_.Wait(key, past); });
     while (!value && !deadline.Expired()) {
@@ -73,14 +75,16 @@ class ForgetfulStore final : public store::Store {
   }
 
   ForgetfulServer& server_;
+  const std::function<void(const std::string& key)> before_wait_;
   store::MemoryStore inner_;
   store::Capabilities capabilities_;
   const uint64_t restarts_before_;
   std::atomic<uint64_t> restarts_seen_;
 };
 
-std::unique_ptr<store::Store> ForgetfulServer::Open() {
-  return std::make_unique<ForgetfulStore>(*this);
+std::unique_ptr<store::Store> ForgetfulServer::Open(
+    std::function<void(const std::string& key)> before_wait) {
+  return std::make_unique<ForgetfulStore>(*this, std::move(before_wait));
 }
 
 void ForgetfulServer::Restart() {

@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "lambdaml/base/random.h"
 #include "lambdaml/store/memory_store.h"
@@ -20,7 +22,9 @@ class ForgetfulServer {
   explicit ForgetfulServer(double restart_probability = 0, uint64_t seed = 0)
       : restart_probability_(restart_probability), random_(seed) {}
 
-  std::unique_ptr<store::Store> Open();
+  // A connection that calls `before_wait` whenever it begins to wait for a key.
+  std::unique_ptr<store::Store> Open(
+      std::function<void(const std::string& key)> before_wait = nullptr);
   void Restart();
   uint64_t restarts() const { return restarts_; }
 

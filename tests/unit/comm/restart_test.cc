@@ -87,14 +87,17 @@ TEST_P(RestartTest, WithoutRestartsNothingIsPutTwice) {
 
 TEST_P(RestartTest, WhoLeavesWaitsForASlowPeerToReadTheLastMessages) {
   test::ForgetfulServer server;
+  // Rank 2 is about to read the sum of the last round, which the others hold already, when all is
+  // lost.
+  const auto lose_the_sum = [&](const std::string& key) {
+    if (key != "job/all/1.0" || server.restarts() > 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    server.Restart();
+  };
   test::RunInThreads(3, [&](int rank) {
-    const auto store = server.Open();
-    const auto communicator = MakeCommunicator(GetParam(), *store, MemberOf(rank, 3));
-    if (rank == 2) {
-      // The others have written all they ever will, and wait for this rank, when all is lost.
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      server.Restart();
-    }
+    const auto store = rank == 2 ? server.Open(lose_the_sum) : server.Open();
+    Membership membership = MemberOf(rank, 3, std::chrono::minutes(5));
+    const auto communicator = MakeCommunicator(GetParam(), *store, membership);
     Work(*communicator, 1);
   });
   EXPECT_EQ(server.restarts(), 1U);
