@@ -69,6 +69,7 @@ void HttpTransfer::Begin(const HttpRequest& request, size_t index, const std::st
                          base::Duration connect_time_max) {
   request_ = &request;
   index_ = index;
+  is_sent_ = false;
   response_ = {};
   header_bytes_ = 0;
   has_body_ = false;
@@ -104,6 +105,8 @@ void HttpTransfer::SetOptions(const std::string& ca_bundle, base::Duration conne
   SetOption(easy, CURLOPT_LOW_SPEED_TIME, WholeSeconds(request_->silence_max));
   SetOption(easy, CURLOPT_ERRORBUFFER, curl_message_.data());
   SetOption(easy, CURLOPT_PRIVATE, this);
+  SetOption(easy, CURLOPT_PREREQFUNCTION, &HttpTransfer::OnSend);
+  SetOption(easy, CURLOPT_PREREQDATA, this);
   SetOption(easy, CURLOPT_HEADERFUNCTION, &HttpTransfer::OnHeaderLine);
   SetOption(easy, CURLOPT_HEADERDATA, this);
   SetOption(easy, CURLOPT_WRITEFUNCTION, &HttpTransfer::OnBodyPart);
@@ -154,6 +157,16 @@ void HttpTransfer::SetHeaders() {
   header_list_ = std::shared_ptr<void>(
       list, [](void* owned) { curl_slist_free_all(static_cast<curl_slist*>(owned)); });
   SetOption(easy_.get(), CURLOPT_HTTPHEADER, list);
+}
+
+// When a kept connection dies before a byte of the answer, curl sends the request once more by
+// itself. But the peer may have done what was asked: trying again is the caller's decision, who
+// counts it, and knows what it means for a conditional write.
+int HttpTransfer::OnSend(void* self, char*, char*, int, int) noexcept {
+  auto* const transfer = static_cast<HttpTransfer*>(self);
+  if (transfer->is_sent_) return CURL_PREREQFUNC_ABORT;
+  transfer->is_sent_ = true;
+  return CURL_PREREQFUNC_OK;
 }
 
 size_t HttpTransfer::OnHeaderLine(const char* data, size_t size, size_t count,
@@ -281,6 +294,7 @@ base::Error HttpTransfer::Explain(int curl_code) const {
                               ? std::generic_category().message(static_cast<int>(system_error))
                               : std::string(reason))};
     case CURLE_GOT_NOTHING:
+    case CURLE_ABORTED_BY_CALLBACK:  // see OnSend
       return {ErrorCode::kUnavailable, authority + " closed the connection without an answer"};
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:

@@ -40,6 +40,8 @@ class HttpTransfer {
     void operator()(void* easy) const;
   };
 
+  // curl's callback: the request is about to be sent. Refuses the second time.
+  static int OnSend(void* self, char* peer_ip, char* own_ip, int peer_port, int own_port) noexcept;
   // curl's callbacks: what arrives. They must not throw: Guarded keeps what a step has thrown.
   static size_t OnHeaderLine(const char* data, size_t size, size_t count, void* self) noexcept;
   static size_t OnBodyPart(const char* data, size_t size, size_t count, void* self) noexcept;
@@ -62,6 +64,7 @@ class HttpTransfer {
   HttpUrl url_;
   size_t index_ = 0;
 
+  bool is_sent_ = false;
   HttpResponse response_;
   size_t header_bytes_ = 0;
   bool has_body_ = false;
