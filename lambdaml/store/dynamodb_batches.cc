@@ -220,7 +220,9 @@ void DynamoDbBatches::Take(Kind kind, Batch batch, const DynamoDbAnswer& answer,
   for (const auto& [table, items] : json.At("Responses").AsObject()) {
     for (const Json& item : items.AsArray()) {
       const auto key = processed.find(StringAttribute(item, options_.key_col));
-      if (key == processed.end()) continue;
+      if (key == processed.end()) {
+        throw Error(ErrorCode::kInvalidData, "an item that it was not asked for");
+      }
       base::Blob value = answer.json.Binary(item.At(kValueColumn));
       units += ReadUnits(ItemSizeBytes(options_.key_col, *key, value.size())) - 1;
       NoteValueSize(value.size());
