@@ -8,12 +8,14 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/net/aws_config.h"
 #include "lambdaml/place/place.h"
+#include "lambdaml/store/store_url.h"
 
 namespace lambdaml::train {
 namespace {
 
+constexpr std::string_view kRedisPassword = "REDIS_PASSWORD";
 constexpr std::array<std::string_view, 10> kInherited = {
-    "HOME",        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",     "REDIS_PASSWORD",
+    "HOME",        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",     kRedisPassword,
     "https_proxy", "http_proxy",  "no_proxy",   "SSL_CERT_DIR", "SSL_CERT_FILE"};
 
 bool IsInherited(std::string_view name) {
@@ -32,11 +34,15 @@ std::vector<std::pair<std::string, std::string>> ServiceEnvironment(const wire::
   std::vector<std::pair<std::string, std::string>> variables;
   if (!UsesServices(job)) return variables;
   bool has_region = false;
+  const std::string password =
+      place::IsLocal(job.channel) ? "" : store::StoreUrl::Parse(job.channel).password;
+  if (!password.empty()) variables.emplace_back(kRedisPassword, password);
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable = *entry;
     const size_t equals = variable.find('=');
     const std::string_view name = variable.substr(0, equals);
     if (equals == variable.npos || !IsInherited(name)) continue;
+    if (name == kRedisPassword && !password.empty()) continue;
     has_region = has_region || name == "AWS_REGION";
     variables.emplace_back(name, variable.substr(equals + 1));
   }

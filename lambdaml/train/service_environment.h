@@ -11,8 +11,9 @@
 namespace lambdaml::train {
 
 // The variables that say where services are and how to get in (the AWS tools' own, certificates,
-// proxies, REDIS_PASSWORD), and the region that the AWS config file names. None at all for a job
-// that stays on this machine. Secrets go this way only, never into a payload.
+// proxies, REDIS_PASSWORD), the region that the AWS config file names, and the password of the
+// channel's URL. None at all for a job that stays on this machine. Secrets go this way only, never
+// into a payload.
 std::vector<std::pair<std::string, std::string>> ServiceEnvironment(const wire::Job& job);
 
 }  // namespace lambdaml::train

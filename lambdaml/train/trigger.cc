@@ -21,6 +21,7 @@
 #include "lambdaml/place/place.h"
 #include "lambdaml/report/cost.h"
 #include "lambdaml/store/open_store.h"
+#include "lambdaml/store/store_url.h"
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
 #include "lambdaml/train/run_directory.h"
@@ -142,6 +143,7 @@ class LocalRun {
     }
     channel_->Prepare(base::Deadline::After(kPrepareTimeout));
     CheckChannel();
+    channel_is_clean_ = false;
   }
 
   // Puts and deletes a key: a channel that is not there, or that refuses, fails here and in
@@ -156,7 +158,7 @@ class LocalRun {
   // Deletes what the run left in a channel that outlives it, once. Never throws: the model, or the
   // run's own error, matters more.
   void CleanChannel() {
-    if (!channel_ || channel_is_clean_) return;
+    if (channel_is_clean_) return;
     channel_is_clean_ = true;
     try {
       comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
@@ -211,6 +213,7 @@ class LocalRun {
   std::string PayloadOf(int64_t rank) const {
     wire::Job payload = job_;
     payload.worker_index = rank;
+    payload.channel = store::WithoutPassword(payload.channel);
     payload.output.clear();
     payload.test.clear();
     payload.log.clear();
@@ -293,7 +296,7 @@ class LocalRun {
   std::optional<RunDirectory> run_;
   std::unique_ptr<store::Store> run_store_;  // progress and model, from rank 0
   std::unique_ptr<store::Store> channel_;
-  bool channel_is_clean_ = false;
+  bool channel_is_clean_ = true;
   std::unique_ptr<faas::LocalPlatform> platform_;
   std::unique_ptr<faas::Invoker> invoker_;
   std::vector<faas::InvocationRecord> records_;

@@ -52,6 +52,12 @@ TEST_F(ServiceEnvironmentTest, WhatReachesServicesIsInheritedAndNothingElse) {
   EXPECT_THAT(variables, Not(Contains(Key("LAMBDAML_OTHER"))));
 }
 
+TEST_F(ServiceEnvironmentTest, ThePasswordOfTheChannelGoesBeforeTheEnvironments) {
+  const auto variables = ServiceEnvironment(JobWithChannel("redis://:p%40ss@host:1/2"));
+  EXPECT_THAT(variables, Contains(Pair("REDIS_PASSWORD", "p@ss")).Times(1));
+  EXPECT_THAT(variables, Contains(Key("REDIS_PASSWORD")).Times(1));
+}
+
 TEST_F(ServiceEnvironmentTest, TheRegionMayComeFromTheConfigFile) {
   const base::TemporaryDirectory folder("/tmp", "service_environment_test");
   const std::string config = folder.path() + "/config";
