@@ -31,10 +31,10 @@ namespace lambdaml::net {
 struct AwsRequest {
   std::string operation;  // for messages: "get s3://bucket/key"
   std::string method = "GET";
-  std::string path = "/";             // below the endpoint's, not encoded
-  std::vector<QueryParameter> query;  // not encoded
-  std::vector<HttpHeader> headers;    // all of them are signed
-  base::ByteSpan body;
+  std::string path = "/";                  // below the endpoint's, not encoded
+  std::vector<QueryParameter> query = {};  // not encoded
+  std::vector<HttpHeader> headers = {};    // all of them are signed
+  base::ByteSpan body = {};
   std::span<std::byte> destination = {};  // as in HttpRequest
   uint64_t response_size_max_bytes = HttpRequest{}.response_size_max_bytes;
   base::Duration silence_max = HttpRequest{}.silence_max;
@@ -60,7 +60,7 @@ struct AwsClientOptions {
   // S3 only: false leaves bodies out of the signature, as is usual over TLS, which protects them.
   bool sign_payload = true;
   // Called for every attempt once it is over, on the thread of the call: each is billed.
-  std::function<void(const AwsRequest&, const HttpOutcome&, bool is_retry)> on_attempt;
+  std::function<void(const AwsRequest&, const HttpOutcome&, bool is_retry)> on_attempt = {};
   HttpClientOptions http = {};
 };
 

@@ -39,8 +39,7 @@ std::string_view Line(std::string_view text) {
 }
 
 // {"AccessKeyId": …, "SecretAccessKey": …, "Token": …, "Expiration": "2026-05-01T12:00:00Z"}
-Credentials ParseAnswer(const base::Blob& body, const std::string& origin) {
-  const base::Json answer = base::Json::Parse(body.text(), origin);
+Credentials ParseAnswer(const base::Json& answer) {
   Credentials credentials{.access_key_id = answer.At("AccessKeyId").AsString(),
                           .secret_access_key = answer.At("SecretAccessKey").AsString(),
                           .session_token = answer.At("Token").AsString(),
@@ -48,10 +47,18 @@ Credentials ParseAnswer(const base::Blob& body, const std::string& origin) {
   if (const base::Json* const expiration = answer.Find("Expiration")) {
     credentials.expiration = ParseIsoTime(expiration->AsString());
     if (!credentials.expiration) {
-      throw Error(ErrorCode::kInvalidData, origin + ": Expiration is not a time in ISO 8601");
+      throw Error(ErrorCode::kInvalidData, "Expiration is not a time in ISO 8601");
     }
   }
   return credentials;
+}
+
+Credentials ParseAnswer(const base::Blob& body, const std::string& what) {
+  try {
+    return ParseAnswer(base::Json::Parse(body.text(), "its answer"));
+  } catch (const Error& error) {
+    throw Error(error.code(), what + ": " + error.message());
+  }
 }
 
 bool MayPass(const HttpOutcome& outcome) {

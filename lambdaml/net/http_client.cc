@@ -11,7 +11,7 @@
 namespace lambdaml::net {
 namespace {
 
-constexpr int kPollMsMax = 1000;  // so that an injected clock is looked at now and then
+constexpr int kPollMsMax = 1000;  // how often clocks and silent peers are looked at, at least
 
 struct MultiDeleter {
   void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
@@ -69,7 +69,7 @@ class HttpClient::Lane {
       }
       int running = 0;
       CheckMulti(curl_multi_perform(multi_.get(), &running));
-      const bool has_ended = TakeEnded(outcomes);
+      const bool has_ended = TakeEnded(outcomes) || TakeSilent(outcomes);
       if (deadline.Expired()) EndAllAtDeadline(outcomes);
       if (!has_ended && !busy_.empty()) {
         const int poll_ms = std::min(deadline.RemainingPollMs(), kPollMsMax);
@@ -113,6 +113,16 @@ class HttpClient::Lane {
       has_ended = true;
     }
     return has_ended;
+  }
+
+  bool TakeSilent(std::vector<std::optional<HttpOutcome>>& outcomes) {
+    const base::TimePoint now = base::SystemClock().Now();
+    const auto silent = std::find_if(busy_.begin(), busy_.end(),
+                                     [&](const auto& transfer) { return transfer->IsSilent(now); });
+    if (silent == busy_.end()) return false;
+    outcomes[(*silent)->index()] = (*silent)->EndInSilence();
+    Retire(silent);
+    return true;
   }
 
   void EndAllAtDeadline(std::vector<std::optional<HttpOutcome>>& outcomes) {

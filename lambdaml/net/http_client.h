@@ -44,8 +44,8 @@ struct HttpRequest {
   std::span<std::byte> destination = {};
   // A longer body is refused before it is read.
   uint64_t response_size_max_bytes = uint64_t{5} << 30;
-  // A request on which no byte moves for so long (in whole seconds, at least one) has failed,
-  // however far the deadline is: the peer died without a word.
+  // A request on which no byte moves for so long has failed, however far the deadline is: the peer
+  // died without a word. Looked at once a second.
   base::Duration silence_max = std::chrono::seconds(10);
 };
 

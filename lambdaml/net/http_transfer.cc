@@ -1,8 +1,6 @@
 #include "lambdaml/net/http_transfer.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <new>
@@ -44,10 +42,6 @@ bool HasControlCharacter(std::string_view text) {
   });
 }
 
-long WholeSeconds(base::Duration duration) {
-  return std::max<long>(1, std::chrono::ceil<std::chrono::seconds>(duration).count());
-}
-
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -71,6 +65,9 @@ void HttpTransfer::Begin(const HttpRequest& request, size_t index, const std::st
   index_ = index;
   is_sent_ = false;
   response_ = {};
+  moved_ = 0;
+  moved_at_ = base::SystemClock().Now();
+  has_all_headers_ = false;
   header_bytes_ = 0;
   has_body_ = false;
   body_ = {};
@@ -101,10 +98,7 @@ void HttpTransfer::SetOptions(const std::string& ca_bundle, base::Duration conne
   if (IsLocalHost(url_)) SetOption(easy, CURLOPT_NOPROXY, "*");
   const auto connect_ms = std::chrono::ceil<std::chrono::milliseconds>(connect_time_max).count();
   SetOption(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<int64_t>(1, connect_ms)));
-  SetOption(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  SetOption(easy, CURLOPT_LOW_SPEED_TIME, WholeSeconds(request_->silence_max));
   SetOption(easy, CURLOPT_ERRORBUFFER, curl_message_.data());
-  SetOption(easy, CURLOPT_PRIVATE, this);
   SetOption(easy, CURLOPT_PREREQFUNCTION, &HttpTransfer::OnSend);
   SetOption(easy, CURLOPT_PREREQDATA, this);
   SetOption(easy, CURLOPT_HEADERFUNCTION, &HttpTransfer::OnHeaderLine);
@@ -162,7 +156,8 @@ void HttpTransfer::SetHeaders() {
 // When a kept connection dies before a byte of the answer, curl sends the request once more by
 // itself. But the peer may have done what was asked: trying again is the caller's decision, who
 // counts it, and knows what it means for a conditional write.
-int HttpTransfer::OnSend(void* self, char*, char*, int, int) noexcept {
+int HttpTransfer::OnSend(void* self, char* /*peer_ip*/, char* /*own_ip*/, int /*peer_port*/,
+                         int /*own_port*/) noexcept {
   auto* const transfer = static_cast<HttpTransfer*>(self);
   if (transfer->is_sent_) return CURL_PREREQFUNC_ABORT;
   transfer->is_sent_ = true;
@@ -208,10 +203,12 @@ void HttpTransfer::AddHeaderLine(std::string_view line) {
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   if (line.starts_with("HTTP/")) {
     response_.headers.clear();  // those of an interim answer (1xx)
+    has_all_headers_ = false;
     return;
   }
+  if (line.empty()) has_all_headers_ = true;
   const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return;  // the empty line at the end
+  if (colon == std::string_view::npos) return;
   response_.headers.push_back(
       {std::string(Trimmed(line.substr(0, colon))), std::string(Trimmed(line.substr(colon + 1)))});
 }
@@ -259,11 +256,34 @@ void HttpTransfer::GrowBody(uint64_t capacity) {
 HttpOutcome HttpTransfer::End(int curl_code) {
   if (failure_) return *failure_;
   if (curl_code != CURLE_OK) return Explain(curl_code);
+  if (!has_all_headers_) {  // which curl takes for an answer
+    return Error(ErrorCode::kUnavailable,
+                 url_.authority() + " closed the connection in the middle of an answer");
+  }
   long status = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   response_.status = static_cast<int>(status);
   response_.body = base::Blob(body_.first(body_size_), std::move(own_body_));
   return std::move(response_);
+}
+
+bool HttpTransfer::IsSilent(base::TimePoint now) {
+  curl_off_t sent = 0;
+  curl_off_t received = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
+  curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_DOWNLOAD_T, &received);
+  const int64_t moved = sent + received + static_cast<int64_t>(header_bytes_);
+  if (moved != moved_) {
+    moved_ = moved;
+    moved_at_ = now;
+  }
+  return now - moved_at_ > request_->silence_max;
+}
+
+HttpOutcome HttpTransfer::EndInSilence() const {
+  return Error(ErrorCode::kUnavailable,
+               fmt::format("no answer from {}: not a byte for {}", url_.authority(),
+                           base::FormatSeconds(base::Seconds(request_->silence_max))));
 }
 
 HttpOutcome HttpTransfer::EndAtDeadline() const {

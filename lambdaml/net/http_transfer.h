@@ -31,8 +31,13 @@ class HttpTransfer {
   void* handle() const { return easy_.get(); }
   size_t index() const { return index_; }  // as given to Begin
 
-  // The outcome, when curl has ended the transfer with that CURLcode, or when its time is over.
+  // Whether no byte has moved for the request's silence_max. To be asked about once a second.
+  bool IsSilent(base::TimePoint now);
+
+  // The outcome, when curl has ended the transfer with that CURLcode, when it has been silent for
+  // too long, or when the time is over.
   HttpOutcome End(int curl_code);
+  HttpOutcome EndInSilence() const;
   HttpOutcome EndAtDeadline() const;
 
  private:
@@ -65,7 +70,11 @@ class HttpTransfer {
   size_t index_ = 0;
 
   bool is_sent_ = false;
+  int64_t moved_ = 0;         // bytes, both ways
+  base::TimePoint moved_at_;  // when the last of them did
+
   HttpResponse response_;
+  bool has_all_headers_ = false;
   size_t header_bytes_ = 0;
   bool has_body_ = false;
   std::span<std::byte> body_;              // room for the body
