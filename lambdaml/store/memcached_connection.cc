@@ -23,6 +23,11 @@ constexpr size_t kGetLineSizeMaxBytes = 2000;
 // Writes, or deletions, under way at once: their answers fit every socket's buffer, so that neither
 // side ever waits for the other to read.
 constexpr size_t kPipelinedMax = 64;
+// Beyond, pipelined writes gain nothing: a round trip is short beside the transfer, and what waits
+// in the socket falls out of the processor's cache.
+constexpr size_t kPipelinedMaxBytes = 256 * 1024;
+// A server that has stopped is noticed, and asked again on another connection, after this.
+constexpr base::Duration kSilenceMax = std::chrono::seconds(5);
 // What -I accepts at most.
 constexpr uint64_t kItemSizeMaxBytes = uint64_t{1} << 30;
 
@@ -36,6 +41,17 @@ size_t KeysOfOneLine(std::span<const std::string> keys) {
   return count;
 }
 
+// The number of entries, at least one, that are written before their answers are read.
+size_t WritesAtOnce(std::span<const KeyValue> entries) {
+  size_t size = 0;
+  size_t count = 0;
+  while (count < std::min(kPipelinedMax, entries.size()) &&
+         (count == 0 || size + entries[count].value.size() <= kPipelinedMaxBytes)) {
+    size += entries[count++].value.size();
+  }
+  return count;
+}
+
 std::string GetLine(std::span<const std::string> keys) {
   return fmt::format("gets {}\r\n", fmt::join(keys, " "));
 }
@@ -43,7 +59,8 @@ std::string GetLine(std::span<const std::string> keys) {
 }  // namespace
 
 MemcachedConnection::MemcachedConnection(const HostPort& server, const Deadline& deadline)
-    : stream_(net::Stream::Connect(server.host, server.port, {}, deadline)) {}
+    : stream_(
+          net::Stream::Connect(server.host, server.port, {.silence_max = kSilenceMax}, deadline)) {}
 
 std::vector<std::optional<MemcachedItem>> MemcachedConnection::Get(
     std::span<const std::string> keys, const Deadline& deadline) {
@@ -90,8 +107,9 @@ base::Blob MemcachedConnection::ReadValue(uint64_t size, const Deadline& deadlin
 
 void MemcachedConnection::Set(std::span<const KeyValue> entries, int expiry_s,
                               const Deadline& deadline) {
-  for (size_t begin = 0; begin < entries.size(); begin += kPipelinedMax) {
-    const auto batch = entries.subspan(begin, std::min(kPipelinedMax, entries.size() - begin));
+  while (!entries.empty()) {
+    const auto batch = entries.first(WritesAtOnce(entries));
+    entries = entries.subspan(batch.size());
     std::vector<std::string> headers;
     headers.reserve(batch.size());
     std::vector<ByteSpan> parts;

@@ -2,8 +2,8 @@
 //
 // The text protocol is the one that every version, proxy and managed service of Memcached speaks
 // (the binary one was deprecated in 1.6). Requests are pipelined: a call costs one round trip for
-// each 64 writes or 2000 bytes of keys. Values go from the caller's memory to the socket, and from
-// the socket to where they stay, without a copy between.
+// each 64 writes, or 256 KB of them, or 2000 bytes of keys asked for. Values go from the caller's
+// memory to the socket, and from the socket to where they stay, without a copy between.
 //
 // Why not libmemcached: docs/channels.md, Memcached.
 //
