@@ -75,6 +75,7 @@ class Display {
     if (!is_terminal_) return;
     const report::Progress progress = {.epoch = record.epoch,
                                        .n_epochs = epochs_max_,
+                                       .objective = record.objective,
                                        .loss = record.loss,
                                        .elapsed_seconds = elapsed_seconds_};
     fmt::print(stderr, "{}", report::FormatProgress(progress, TerminalWidth()));

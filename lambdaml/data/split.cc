@@ -1,5 +1,6 @@
 #include "lambdaml/data/split.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <numeric>
 #include <utility>
@@ -20,6 +21,20 @@ std::vector<int64_t> RowOrder(int64_t rows, std::optional<uint64_t> shuffle_seed
   return order;
 }
 
+// Which places in the order shard `part` gets.
+std::vector<int64_t> PlacesOf(int64_t part, int64_t rows, const SplitOptions& options) {
+  std::vector<int64_t> places;
+  if (options.order == SplitOrder::kDealt) {
+    for (int64_t k = part; k < rows; k += options.parts) places.push_back(k);
+    return places;
+  }
+  const int64_t begin = rows / options.parts * part + std::min(part, rows % options.parts);
+  const int64_t size = rows / options.parts + (part < rows % options.parts ? 1 : 0);
+  places.resize(static_cast<size_t>(size));
+  std::iota(places.begin(), places.end(), begin);
+  return places;
+}
+
 }  // namespace
 
 Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSink& sink) {
@@ -37,10 +52,8 @@ Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSi
   Manifest manifest;
   manifest.layout = dataset.is_dense() ? Layout::kDense : Layout::kSparse;
   for (int64_t i = 0; i < options.parts; ++i) {
-    std::vector<int64_t> rows;
-    for (int64_t k = i; k < dataset.rows(); k += options.parts) {
-      rows.push_back(order[static_cast<size_t>(k)]);
-    }
+    std::vector<int64_t> rows = PlacesOf(i, dataset.rows(), options);
+    for (int64_t& row : rows) row = order[static_cast<size_t>(row)];
     const Dataset shard = TakeRows(dataset, rows);
     const base::Bytes bytes = Encode(shard, options.format);
     std::string name = ShardName(i, options.parts);

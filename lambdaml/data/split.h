@@ -13,8 +13,14 @@
 
 namespace lambdaml::data {
 
+enum class SplitOrder {
+  kDealt,       // row k of the order goes to shard k mod parts
+  kContiguous,  // all shards one after the other are the rows in their order
+};
+
 struct SplitOptions {
   int64_t parts = 1;
+  SplitOrder order = SplitOrder::kDealt;
   std::optional<uint64_t> shuffle_seed = std::nullopt;  // without it rows keep their order
   FileFormat format = FileFormat::kNpz;
 };
@@ -22,8 +28,8 @@ struct SplitOptions {
 // Takes a finished file: its name inside the data set's folder, and its bytes.
 using FileSink = std::function<void(std::string_view name, base::ByteSpan bytes)>;
 
-// Row k of the (shuffled) order goes to shard k mod parts: so the first b rows of all shards
-// together are the first parts·b rows, and sizes differ by at most one. Hands each shard, named
+// Deals the rows, in their own or the shuffled order. Dealt, the first b rows of all shards
+// together are the first parts·b rows. Sizes differ by at most one. Hands each shard, named
 // ShardName(i, parts), and last the manifest to `sink`. Memory: one encoded shard at a time.
 // Errors: kInvalidArgument for fewer than 1 or more than kShardsMax parts or for more parts than
 // rows; what the sink throws.

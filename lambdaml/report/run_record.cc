@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 namespace lambdaml::report {
 namespace {
@@ -11,6 +12,30 @@ using base::Json;
 
 void SetIfMeasured(Json& json, std::string_view key, const std::optional<double>& value) {
   if (value) json.Set(key, *value);
+}
+
+void SetClusterSizes(Json& json, const std::vector<int64_t>& sizes) {
+  if (sizes.empty()) return;
+  Json numbers = Json::EmptyArray();
+  for (const int64_t size : sizes) numbers.Append(size);
+  json.Set("cluster_sizes", std::move(numbers));
+}
+
+std::vector<int64_t> ReadClusterSizes(const Json& json) {
+  std::vector<int64_t> sizes;
+  if (const Json* numbers = json.Find("cluster_sizes")) {
+    for (const Json& size : numbers->AsArray()) sizes.push_back(size.AsInteger());
+  }
+  return sizes;
+}
+
+std::string TestKey(Objective objective) {
+  return fmt::format("test_{}", ObjectiveName(objective));
+}
+
+// A record has the one or the other as its result.
+Objective ReadObjective(const Json& json) {
+  return json.Find("inertia") == nullptr ? Objective::kLoss : Objective::kInertia;
 }
 
 void SetExtra(Json& json, const NamedNumbers& extra) {
@@ -84,6 +109,10 @@ Json CostToJson(const std::vector<CostItem>& cost) {
 
 }  // namespace
 
+std::string_view ObjectiveName(Objective objective) {
+  return objective == Objective::kInertia ? "inertia" : "loss";
+}
+
 Json ToJson(const ServiceUse& use) {
   Json json = Json::EmptyObject();
   json.Set("service", use.service);
@@ -110,13 +139,14 @@ Json ToJson(const EpochRecord& record) {
   Json json = Json::EmptyObject();
   json.Set("event", "epoch");
   json.Set("epoch", record.epoch);
-  json.Set("loss", record.loss);
+  json.Set(ObjectiveName(record.objective), record.loss);
   SetIfMeasured(json, "accuracy", record.accuracy);
   SetIfMeasured(json, "valid_loss", record.valid_loss);
   SetIfMeasured(json, "valid_accuracy", record.valid_accuracy);
   json.Set("seconds", record.seconds);
   json.Set("sync_share", record.sync_share);
   SetExtra(json, record.extra);
+  SetClusterSizes(json, record.cluster_sizes);
   return json;
 }
 
@@ -135,13 +165,14 @@ Json ToJson(const RunSummary& summary) {
   json.Set("n_features", summary.n_features);
   json.Set("epochs", summary.epochs);
   json.Set("stopped_by", summary.stopped_by);
-  json.Set("loss", summary.loss);
+  json.Set(ObjectiveName(summary.objective), summary.loss);
   SetIfMeasured(json, "accuracy", summary.accuracy);
   SetIfMeasured(json, "valid_loss", summary.valid_loss);
   SetIfMeasured(json, "valid_accuracy", summary.valid_accuracy);
-  SetIfMeasured(json, "test_loss", summary.test_loss);
+  SetIfMeasured(json, TestKey(summary.objective), summary.test_loss);
   SetIfMeasured(json, "test_accuracy", summary.test_accuracy);
   SetExtra(json, summary.extra);
+  SetClusterSizes(json, summary.cluster_sizes);
   json.Set("wall_seconds", summary.wall_seconds);
   json.Set("seconds", TimeToJson(summary.time));
   json.Set("invocations", summary.invocations);
@@ -171,13 +202,15 @@ EpochRecord EpochFromJson(const Json& json) {
   CheckEvent(json, "epoch");
   EpochRecord record;
   record.epoch = json.At("epoch").AsInteger();
-  record.loss = NumberOrNan(json.At("loss"));
+  record.objective = ReadObjective(json);
+  record.loss = NumberOrNan(json.At(ObjectiveName(record.objective)));
   record.accuracy = MeasuredNumber(json, "accuracy");
   record.valid_loss = MeasuredNumber(json, "valid_loss");
   record.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
   record.seconds = json.At("seconds").AsNumber();
   record.sync_share = json.At("sync_share").AsNumber();
   record.extra = ReadExtra(json);
+  record.cluster_sizes = ReadClusterSizes(json);
   return record;
 }
 
@@ -196,13 +229,15 @@ RunSummary SummaryFromJson(const Json& json) {
   summary.n_features = json.At("n_features").AsInteger();
   summary.epochs = json.At("epochs").AsInteger();
   summary.stopped_by = json.At("stopped_by").AsString();
-  summary.loss = NumberOrNan(json.At("loss"));
+  summary.objective = ReadObjective(json);
+  summary.loss = NumberOrNan(json.At(ObjectiveName(summary.objective)));
   summary.accuracy = MeasuredNumber(json, "accuracy");
   summary.valid_loss = MeasuredNumber(json, "valid_loss");
   summary.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
-  summary.test_loss = MeasuredNumber(json, "test_loss");
+  summary.test_loss = MeasuredNumber(json, TestKey(summary.objective));
   summary.test_accuracy = MeasuredNumber(json, "test_accuracy");
   summary.extra = ReadExtra(json);
+  summary.cluster_sizes = ReadClusterSizes(json);
   summary.wall_seconds = json.At("wall_seconds").AsNumber();
   summary.time = TimeFromJson(json.At("seconds"));
   summary.invocations = json.At("invocations").AsInteger();

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,16 +21,27 @@ namespace lambdaml::report {
 // Further measurements by name, in the order in which they are shown.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
+// What a training makes small, as keys and tables name it.
+enum class Objective {
+  kLoss,     // "loss": mean loss of the rows, regularisation included
+  kInertia,  // "inertia": sum of the rows' squared distances to their centroids
+};
+
+// "loss", "inertia".
+std::string_view ObjectiveName(Objective objective);
+
 // One pass over the training data, as all workers together made it.
 struct EpochRecord {
-  int64_t epoch = 0;                    // from 1
-  double loss = 0;                      // training objective, regularisation included
+  int64_t epoch = 0;  // from 1
+  Objective objective = Objective::kLoss;
+  double loss = 0;                      // the objective on the training rows, under its name
   std::optional<double> accuracy = {};  // 0..1
   std::optional<double> valid_loss = {};
   std::optional<double> valid_accuracy = {};
   double seconds = 0;
-  double sync_share = 0;    // of the seconds, spent synchronising: 0..1
-  NamedNumbers extra = {};  // "primal_residual", …
+  double sync_share = 0;                    // of the seconds, spent synchronising: 0..1
+  NamedNumbers extra = {};                  // "primal_residual", …
+  std::vector<int64_t> cluster_sizes = {};  // rows of each cluster
 
   bool operator==(const EpochRecord&) const = default;
 };
@@ -58,13 +70,15 @@ struct RunSummary {
 
   int64_t epochs = 0;
   std::string stopped_by;  // why it ended: "n_epochs", "early_stopping", "convergence", …
-  double loss = 0;
+  Objective objective = Objective::kLoss;
+  double loss = 0;  // the objective, as in EpochRecord
   std::optional<double> accuracy = {};
   std::optional<double> valid_loss = {};
   std::optional<double> valid_accuracy = {};
-  std::optional<double> test_loss = {};
+  std::optional<double> test_loss = {};  // the objective without regularisation, on the test rows
   std::optional<double> test_accuracy = {};
   NamedNumbers extra = {};
+  std::vector<int64_t> cluster_sizes = {};  // rows of each cluster
 
   double wall_seconds = 0;
   TimeParts time;

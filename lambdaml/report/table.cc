@@ -19,6 +19,12 @@ std::string FormatLoss(double loss) {
   return readable ? fmt::format("{:.6f}", loss) : fmt::format("{:.3e}", loss);
 }
 
+// An inertia, being a sum, is a large number whose digits matter.
+std::string FormatObjective(Objective objective, double value) {
+  if (objective == Objective::kLoss) return FormatLoss(value);
+  return std::abs(value) < 1e9 ? fmt::format("{:#.8g}", value) : fmt::format("{:.7e}", value);
+}
+
 std::string FormatPercent(double share, int decimals) {
   return fmt::format("{:.{}f} %", share * 100, decimals);
 }
@@ -29,9 +35,15 @@ std::string PercentOrDash(const std::optional<double>& share) {
   return share ? FormatPercent(*share, 2) : "-";
 }
 
+// Counts with all their digits.
+std::string FormatNumber(double value) {
+  const bool is_count = std::floor(value) == value && std::abs(value) < 1e9;
+  return is_count ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+}
+
 std::string ExtraOrDash(const NamedNumbers& extra, std::string_view name) {
   for (const auto& [candidate, value] : extra) {
-    if (candidate == name) return fmt::format("{:.4g}", value);
+    if (candidate == name) return FormatNumber(value);
   }
   return "-";
 }
@@ -42,14 +54,34 @@ void AddCell(std::string& line, std::string_view text, size_t width) {
 
 size_t ExtraWidth(std::string_view name) { return std::max<size_t>(name.size(), 10); }
 
+size_t ObjectiveWidth(Objective objective) { return objective == Objective::kLoss ? 11 : 13; }
+
 // One line of the summary: a name in a column of its own, and what there is to say.
 std::string Entry(std::string_view name, std::string_view text) {
   return fmt::format("  {:<11} {}\n", name, text);
 }
 
-std::string Result(double loss, const std::optional<double>& accuracy) {
-  std::string text = fmt::format("loss {}", FormatLoss(loss));
+std::string Result(Objective objective, double loss, const std::optional<double>& accuracy) {
+  std::string text =
+      fmt::format("{} {}", ObjectiveName(objective), FormatObjective(objective, loss));
   if (accuracy) text += fmt::format(", accuracy {}", FormatPercent(*accuracy, 2));
+  return text;
+}
+
+std::string Clusters(const std::vector<int64_t>& sizes) {
+  constexpr size_t kShownMax = 20;
+  const auto count = [](int64_t value) { return base::FormatCount(static_cast<uint64_t>(value)); };
+  std::string text = fmt::format("{} of ", sizes.size());
+  if (sizes.size() > kShownMax) {
+    const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+    text += fmt::format("{} to {}", count(*least), count(*most));
+  } else {
+    for (size_t i = 0; i < sizes.size(); ++i)
+      text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  }
+  text += " rows";
+  const auto empty = std::count(sizes.begin(), sizes.end(), 0);
+  if (empty > 0) text += fmt::format("; {} empty", empty);
   return text;
 }
 
@@ -102,7 +134,8 @@ std::string Dollars(const RunSummary& summary) {
 }  // namespace
 
 EpochTable::EpochTable(const EpochRecord& first)
-    : has_accuracy_(first.accuracy.has_value()),
+    : objective_(first.objective),
+      has_accuracy_(first.accuracy.has_value()),
       has_valid_loss_(first.valid_loss.has_value()),
       has_valid_accuracy_(first.valid_accuracy.has_value()) {
   for (const auto& [name, value] : first.extra) extra_names_.push_back(name);
@@ -110,7 +143,7 @@ EpochTable::EpochTable(const EpochRecord& first)
 
 std::string EpochTable::Header() const {
   std::string line = "epoch";
-  AddCell(line, "loss", 11);
+  AddCell(line, ObjectiveName(objective_), ObjectiveWidth(objective_));
   if (has_accuracy_) AddCell(line, "accuracy", 9);
   if (has_valid_loss_) AddCell(line, "valid loss", 11);
   if (has_valid_accuracy_) AddCell(line, "valid acc", 9);
@@ -122,7 +155,7 @@ std::string EpochTable::Header() const {
 
 std::string EpochTable::Line(const EpochRecord& record) const {
   std::string line = fmt::format("{:>5}", record.epoch);
-  AddCell(line, FormatLoss(record.loss), 11);
+  AddCell(line, FormatObjective(objective_, record.loss), ObjectiveWidth(objective_));
   if (has_accuracy_) AddCell(line, PercentOrDash(record.accuracy), 9);
   if (has_valid_loss_) AddCell(line, LossOrDash(record.valid_loss), 11);
   if (has_valid_accuracy_) AddCell(line, PercentOrDash(record.valid_accuracy), 9);
@@ -143,7 +176,10 @@ std::string FormatProgress(const Progress& progress, int width) {
   std::string line = fmt::format(
       "[{}{}] epoch {}/{}", std::string(filled, '='), std::string(kBarWidth - filled, ' '),
       std::min(progress.epoch + 1, progress.n_epochs), progress.n_epochs);
-  if (progress.loss) line += fmt::format(", loss {}", FormatLoss(*progress.loss));
+  if (progress.loss) {
+    line += fmt::format(", {} {}", ObjectiveName(progress.objective),
+                        FormatObjective(progress.objective, *progress.loss));
+  }
   line += fmt::format(", {}", base::FormatSeconds(progress.elapsed_seconds));
   if (share > 0 && share < 1) {
     const double left_seconds = progress.elapsed_seconds * (1 - share) / share;
@@ -164,15 +200,19 @@ std::string FormatSummary(const RunSummary& summary) {
       base::FormatCount(static_cast<uint64_t>(summary.rows)),
       base::FormatCount(static_cast<uint64_t>(summary.n_features)));
   text += Entry("epochs", fmt::format("{}, ended by {}", summary.epochs, summary.stopped_by));
-  text += Entry("training", Result(summary.loss, summary.accuracy));
+  text += Entry("training", Result(summary.objective, summary.loss, summary.accuracy));
   if (summary.regularizer != "none") {
     text += Entry("penalty", fmt::format("{}, lambda {:.4g}, part of the training loss",
                                          summary.regularizer, summary.lambda));
   }
   if (summary.valid_loss) {
-    text += Entry("validation", Result(*summary.valid_loss, summary.valid_accuracy));
+    text +=
+        Entry("validation", Result(summary.objective, *summary.valid_loss, summary.valid_accuracy));
   }
-  if (summary.test_loss) text += Entry("test", Result(*summary.test_loss, summary.test_accuracy));
+  if (summary.test_loss) {
+    text += Entry("test", Result(summary.objective, *summary.test_loss, summary.test_accuracy));
+  }
+  if (!summary.cluster_sizes.empty()) text += Entry("clusters", Clusters(summary.cluster_sizes));
   for (const auto& [name, value] : summary.extra) text += Entry(name, fmt::format("{:.6g}", value));
   text += Entry("time", Time(summary));
   text += Entry("functions", Functions(summary));

@@ -23,6 +23,7 @@ class EpochTable {
   std::string Line(const EpochRecord& record) const;
 
  private:
+  Objective objective_;
   bool has_accuracy_;
   bool has_valid_loss_;
   bool has_valid_accuracy_;
@@ -34,12 +35,13 @@ struct Progress {
   int64_t epoch = 0;  // finished ones
   int64_t n_epochs = 0;
   double epoch_share = 0;  // of the running epoch: 0..1
-  std::optional<double> loss = {};
-  double elapsed_seconds = 0;  // of training
+  Objective objective = Objective::kLoss;
+  std::optional<double> loss = {};  // the objective
+  double elapsed_seconds = 0;       // of training
 };
 
-// A line that overwrites itself on a terminal `width` columns wide: bar, epochs, loss, time left.
-// It starts with a carriage return, erases what was there, and never wraps.
+// A line that overwrites itself on a terminal `width` columns wide: bar, epochs, objective, time
+// left. It starts with a carriage return, erases what was there, and never wraps.
 std::string FormatProgress(const Progress& progress, int width);
 
 // Erases the progress line.

@@ -84,14 +84,19 @@ JobData OpenJobData(const wire::Job& job) {
   return result;
 }
 
-data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& job) {
+data::Manifest PlaceShards(JobData data, RowOrder order, const std::string& folder,
+                           wire::Job& job) {
   if (data.dataset) {
     const data::FileSink write = [&](std::string_view name, base::ByteSpan bytes) {
       base::WriteFileAtomic(fmt::format("{}/{}", folder, name), bytes);
     };
-    data.manifest = data::Split(
-        *data.dataset, {.parts = job.n_workers, .shuffle_seed = static_cast<uint64_t>(job.seed)},
-        write);
+    data::SplitOptions options = {.parts = job.n_workers};
+    if (order == RowOrder::kShuffled) {
+      options.shuffle_seed = static_cast<uint64_t>(job.seed);
+    } else {
+      options.order = data::SplitOrder::kContiguous;
+    }
+    data.manifest = data::Split(*data.dataset, options, write);
   }
   if (data.dataset) {
     job.data = folder;

@@ -23,9 +23,14 @@ struct JobData {
 // Reads job.data. Errors: those of reading; kInvalidArgument if there are fewer rows than workers.
 JobData OpenJobData(const wire::Job& job);
 
+enum class RowOrder {
+  kShuffled,  // dealt to the shards in an order drawn from the job's seed
+  kKept,      // the shards one after the other are the data set
+};
+
 // Writes the shards and their manifest into `folder` if need be, and points job.data at them.
 // Errors: kResourceExhausted when the folder is full.
-data::Manifest PlaceShards(JobData data, const std::string& folder, wire::Job& job);
+data::Manifest PlaceShards(JobData data, RowOrder order, const std::string& folder, wire::Job& job);
 
 // Checks the labels of a classifier's data, which errors call `origin`, against the job's
 // n_classes. Errors: kInvalidArgument; kInvalidData if they are no classes at all.

@@ -1,5 +1,6 @@
 #include "lambdaml/train/linear_workload.h"
 
+#include <array>
 #include <filesystem>
 #include <fmt/format.h>
 #include <optional>
@@ -24,6 +25,8 @@
 namespace lambdaml::train {
 namespace {
 
+constexpr std::array<std::string_view, 3> kForeignOptions = {"n_clusters", "init", "threshold"};
+
 class LinearTrigger final : public TriggerWorkload {
  public:
   uint64_t Open(wire::Job& job) override {
@@ -40,7 +43,7 @@ class LinearTrigger final : public TriggerWorkload {
 
   void Place(const std::string& folder, wire::Job& job) override {
     const std::string origin = job.data;
-    manifest_ = PlaceShards(std::move(data_), folder, job);
+    manifest_ = PlaceShards(std::move(data_), RowOrder::kShuffled, folder, job);
     CheckLabels(job, manifest_, origin);
     SettleLambda(job, manifest_.rows);
     if (test_) CheckTestLabels(job);
@@ -173,7 +176,7 @@ class LinearWorker final : public WorkerWorkload {
 }  // namespace
 
 const Workload kLinearWorkload = {
-    .foreign_options = {},
+    .foreign_options = kForeignOptions,
     .resolve = ResolveLinearJob,
     .epochs_max =
         [](const wire::Job& job) {

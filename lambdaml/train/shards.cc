@@ -65,12 +65,30 @@ void HoldOut(const wire::Job& job, data::Dataset rows, WorkerShards& shards) {
 
 }  // namespace
 
+data::Manifest LoadManifest(store::Store& store, const base::Deadline& deadline) {
+  const std::string key(data::kManifestName);
+  return data::Manifest::Parse(MustGet(store, key, deadline).text(),
+                               fmt::format("{}/{}", store.url(), key));
+}
+
+data::Dataset LoadRows(store::Store& store, const data::Manifest& manifest, const wire::Job& job,
+                       const base::Deadline& deadline) {
+  std::vector<data::Dataset> parts;
+  for (auto i = static_cast<size_t>(job.worker_index); i < manifest.shards.size();
+       i += static_cast<size_t>(job.n_workers)) {
+    parts.push_back(LoadShardOf(store, manifest, manifest.shards[i], deadline));
+  }
+  if (parts.empty()) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      fmt::format("worker {}: {} has only {} shards", job.worker_index, store.url(),
+                                  manifest.shards.size()));
+  }
+  return data::Concatenate(parts);
+}
+
 WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
                               const base::Deadline& deadline) {
-  const std::string manifest_key(data::kManifestName);
-  const data::Manifest manifest =
-      data::Manifest::Parse(MustGet(store, manifest_key, deadline).text(),
-                            fmt::format("{}/{}", store.url(), manifest_key));
+  const data::Manifest manifest = LoadManifest(store, deadline);
   WorkerShards shards;
   int64_t valid_rows_total = 0;
   for (const int64_t rows : RowsOfWorkers(manifest, job.n_workers)) {
@@ -87,17 +105,7 @@ WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
                     "fewer --workers",
                     job.valid_ratio, shards.train_rows_max));
   }
-  std::vector<data::Dataset> parts;
-  for (auto i = static_cast<size_t>(job.worker_index); i < manifest.shards.size();
-       i += static_cast<size_t>(job.n_workers)) {
-    parts.push_back(LoadShardOf(store, manifest, manifest.shards[i], deadline));
-  }
-  if (parts.empty()) {
-    throw base::Error(base::ErrorCode::kInvalidArgument,
-                      fmt::format("worker {}: {} has only {} shards", job.worker_index, store.url(),
-                                  manifest.shards.size()));
-  }
-  HoldOut(job, data::Concatenate(parts), shards);
+  HoldOut(job, LoadRows(store, manifest, job, deadline), shards);
   const data::LabelMap labels = data::LabelMap::FromCounts(manifest.labels);
   shards.labels.assign(labels.labels().begin(), labels.labels().end());
   shards.train_classes = labels.ClassesOf(shards.train.labels);

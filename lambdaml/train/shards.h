@@ -14,7 +14,16 @@
 
 namespace lambdaml::train {
 
-// What one worker trains on, and what it must know of the others'.
+// Errors: those of the store; kNotFound if there is none; kInvalidData.
+data::Manifest LoadManifest(store::Store& store, const base::Deadline& deadline);
+
+// The rows of this worker's shards, those whose number is its rank modulo n_workers, one after the
+// other. Errors: those of the store; kInvalidData, kCorrupt for shards that do not match their
+// manifest; kInvalidArgument if there are fewer shards than workers.
+data::Dataset LoadRows(store::Store& store, const data::Manifest& manifest, const wire::Job& job,
+                       const base::Deadline& deadline);
+
+// What one worker trains a linear model on, and what it must know of the others'.
 struct WorkerShards {
   data::Dataset train;
   data::Dataset valid;  // may have no rows
@@ -26,10 +35,8 @@ struct WorkerShards {
   int64_t train_rows_max = 0;    // of the worker with most
 };
 
-// Reads the manifest and this worker's shards (those whose number is its rank modulo n_workers),
-// and holds out valid_ratio of its rows by (seed, rank). Errors: those of the store; kInvalidData,
-// kCorrupt for shards that do not match their manifest; kInvalidArgument if there are fewer shards
-// than workers, or if valid_ratio holds out no row at all.
+// Reads the manifest and this worker's rows, and holds out valid_ratio of them by (seed, rank).
+// Errors: as LoadRows; kInvalidArgument if valid_ratio holds out no row at all.
 WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,
                               const base::Deadline& deadline);
 

@@ -244,6 +244,7 @@ class LocalRun {
     summary.valid_loss = outcome.valid_loss;
     summary.valid_accuracy = outcome.valid_accuracy;
     summary.extra = outcome.details;
+    summary.cluster_sizes = outcome.cluster_sizes;
     summary.model_path = job_.output;
     summary.memory_mb = job_.memory_mb;
     AddTimes(workers, summary);

@@ -26,6 +26,9 @@ base::Json ToJson(const TrainingOutcome& outcome) {
   base::Json details = base::Json::EmptyObject();
   for (const auto& [name, value] : outcome.details) details.Set(name, value);
   json.Set("details", std::move(details));
+  base::Json sizes = base::Json::EmptyArray();
+  for (const int64_t size : outcome.cluster_sizes) sizes.Append(size);
+  json.Set("cluster_sizes", std::move(sizes));
   return json;
 }
 
@@ -39,6 +42,9 @@ TrainingOutcome OutcomeFromJson(const base::Json& json) {
   outcome.valid_accuracy = MeasuredNumber(json, "valid_accuracy");
   for (const auto& [name, value] : json.At("details").AsObject()) {
     outcome.details.emplace_back(name, value.AsNumber());
+  }
+  for (const base::Json& size : json.At("cluster_sizes").AsArray()) {
+    outcome.cluster_sizes.push_back(size.AsInteger());
   }
   return outcome;
 }

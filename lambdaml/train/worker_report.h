@@ -16,11 +16,12 @@ namespace lambdaml::train {
 struct TrainingOutcome {
   int64_t epochs = 0;
   std::string stopped_by;
-  double loss = 0;  // the objective over all training rows: report::Objective
+  double loss = 0;  // the objective over all training rows
   std::optional<double> accuracy = {};
   std::optional<double> valid_loss = {};
   std::optional<double> valid_accuracy = {};
   report::NamedNumbers details = {};
+  std::vector<int64_t> cluster_sizes = {};
 
   bool operator==(const TrainingOutcome&) const = default;
 };

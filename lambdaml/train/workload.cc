@@ -1,5 +1,6 @@
 #include "lambdaml/train/workload.h"
 
+#include "lambdaml/train/kmeans_workload.h"
 #include "lambdaml/train/linear_workload.h"
 
 namespace lambdaml::train {
@@ -11,6 +12,8 @@ const Workload& WorkloadOf(wire::ModelKind model) {
     case wire::ModelKind::kSparseLr:
     case wire::ModelKind::kSparseSvm:
       break;
+    case wire::ModelKind::kKmeans:
+      return kKmeansWorkload;
   }
   return kLinearWorkload;
 }

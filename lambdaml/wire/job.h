@@ -12,13 +12,14 @@
 
 namespace lambdaml::wire {
 
-enum class ModelKind { kLr, kSvm, kSparseLr, kSparseSvm };
+enum class ModelKind { kLr, kSvm, kSparseLr, kSparseSvm, kKmeans };
 enum class DatasetType { kAuto, kDenseLibsvm, kSparseLibsvm };
 enum class Optim { kGradAvg, kModelAvg, kAdmm };
 enum class SyncMode { kReduce, kReduceScatter, kAsync };
 enum class Regularizer { kNone, kL1, kL2 };
 enum class LrSchedule { kConstant, kStep, kInverseSqrt, kCosine };
 enum class LocalSolver { kSgd, kExact };
+enum class KmeansInit { kFirst, kRandom, kPlusPlus, kParallel };
 enum class PlatformKind { kLocal };
 
 // Unset optionals stand for defaults that depend on other keys or on the data; the trigger's
@@ -36,6 +37,7 @@ struct Job {
   // Model.
   ModelKind model = ModelKind::kLr;
   bool bias = true;
+  std::optional<int64_t> n_clusters;
   std::string init_model;
   std::string output;
 
@@ -53,6 +55,8 @@ struct Job {
   std::optional<double> rho;
   LocalSolver local_solver = LocalSolver::kExact;
   double tolerance = 2e-4;
+  std::optional<KmeansInit> init;
+  std::optional<double> threshold;
   int64_t patience = 0;
   int64_t seed = 0;
 
@@ -93,10 +97,12 @@ struct Job {
   std::string model_url;  // where rank 0 leaves the finished model
 };
 
-// The payload for one worker: a JSON object of all keys that differ from their defaults.
+// The payload for one worker: a JSON object of all keys that differ from their defaults (and of the
+// model, where n_clusters would stand without one).
 base::Json JobToJson(const Job& job);
 
-// The inverse, strict: unknown keys, wrong types and values out of range are refused.
+// The inverse, strict: unknown keys, wrong types and values out of range are refused. A payload
+// with n_clusters and without a model is k-means: LambdaML's triggers of k-means name no model.
 // `origin` names the text in errors. Errors: kInvalidArgument.
 Job JobFromJson(const base::Json& json, std::string_view origin);
 

@@ -24,7 +24,8 @@ using Names = std::vector<std::pair<E, std::string_view>>;
 const Names<ModelKind> kModelNames = {{ModelKind::kLr, "lr"},
                                       {ModelKind::kSvm, "svm"},
                                       {ModelKind::kSparseLr, "sparse_lr"},
-                                      {ModelKind::kSparseSvm, "sparse_svm"}};
+                                      {ModelKind::kSparseSvm, "sparse_svm"},
+                                      {ModelKind::kKmeans, "kmeans"}};
 const Names<DatasetType> kDatasetTypeNames = {{DatasetType::kAuto, "auto"},
                                               {DatasetType::kDenseLibsvm, "dense_libsvm"},
                                               {DatasetType::kSparseLibsvm, "sparse_libsvm"}};
@@ -41,6 +42,10 @@ const Names<LrSchedule> kLrScheduleNames = {{LrSchedule::kConstant, "constant"},
                                             {LrSchedule::kCosine, "cosine"}};
 const Names<LocalSolver> kLocalSolverNames = {{LocalSolver::kSgd, "sgd"},
                                               {LocalSolver::kExact, "exact"}};
+const Names<KmeansInit> kKmeansInitNames = {{KmeansInit::kFirst, "first"},
+                                            {KmeansInit::kRandom, "random"},
+                                            {KmeansInit::kPlusPlus, "k-means++"},
+                                            {KmeansInit::kParallel, "k-means||"}};
 const Names<PlatformKind> kPlatformNames = {{PlatformKind::kLocal, "local"}};
 
 template <typename E>
@@ -84,7 +89,7 @@ struct EnumField {
 using Field = std::variant<TextField, BoolField, IntegerField, NumberField, EnumField<ModelKind>,
                            EnumField<DatasetType>, EnumField<Optim>, EnumField<SyncMode>,
                            EnumField<Regularizer>, EnumField<LrSchedule>, EnumField<LocalSolver>,
-                           EnumField<PlatformKind>>;
+                           EnumField<KmeansInit>, EnumField<PlatformKind>>;
 
 struct Row {
   JobOption option;
@@ -217,14 +222,16 @@ void AddDataRows(std::vector<Row>& rows) {
 
 void AddModelRows(std::vector<Row>& rows) {
   using G = OptionGroup;
-  rows.push_back(MakeRow("model", G::kModel, &Job::model, kModelNames,
-                         "sparse_ keeps rows sparse [lr]"));
+  rows.push_back(
+      MakeRow("model", G::kModel, &Job::model, kModelNames, "sparse_ keeps rows sparse [lr]"));
   rows.push_back(MakeRow("bias", "", G::kModel, "true|false", BoolField{&Job::bias},
                          "learn an intercept, which is never penalised [true]"));
+  rows.push_back(MakeRow("n_clusters", "", G::kModel, "N",
+                         IntegerField{&Job::n_clusters, {1, 1'000'000}}, "clusters of kmeans"));
   rows.push_back(MakeRow("init_model", "", G::kModel, "PLACE", TextField{&Job::init_model},
                          "start from this model"));
   rows.push_back(MakeRow("output", "", G::kModel, "PLACE", TextField{&Job::output},
-                         "where the model goes, LIBLINEAR's format [NAME-OF-DATA.model]"));
+                         "where the model goes [NAME-OF-DATA.model, kmeans: .npy]"));
 }
 
 void AddAlgorithmRows(std::vector<Row>& rows) {
@@ -235,10 +242,10 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
                          "how workers synchronise [reduce]"));
   rows.push_back(MakeRow("n_epochs", "", G::kAlgorithm, "N",
                          IntegerField{&Job::n_epochs, kPositive},
-                         "passes over the data; with ADMM and sgd: per round [10]"));
+                         "passes over the data; ADMM with sgd: per round [10; kmeans: 300]"));
   rows.push_back(MakeRow("batch_size", "", G::kAlgorithm, "N",
                          IntegerField{&Job::batch_size, {0, 9e15}},
-                         "rows per step and worker; 0: all [a 20th of the shard, 16 to 10000]"));
+                         "rows per step and worker; 0: all [a 20th of the shard; kmeans: 0]"));
   rows.push_back(MakeRow("lr", "", G::kAlgorithm, "X", NumberField{&Job::lr, kNonNegative},
                          "learning rate [from the data's curvature]"));
   rows.push_back(MakeRow("lr_schedule", G::kAlgorithm, &Job::lr_schedule, kLrScheduleNames,
@@ -258,6 +265,11 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
                          "ADMM's local step; exact: L-BFGS (lr), dual (svm) [exact]"));
   rows.push_back(MakeRow("tolerance", "", G::kAlgorithm, "X", NumberField{&Job::tolerance, {0, 1}},
                          "ADMM stops when both relative residuals are below [0.0002]"));
+  rows.push_back(MakeRow("init", G::kAlgorithm, &Job::init, kKmeansInitNames,
+                         "first centroids of kmeans [the last]"));
+  rows.push_back(MakeRow("threshold", "", G::kAlgorithm, "X",
+                         NumberField{&Job::threshold, kNonNegative},
+                         "kmeans stops when centroids move less on average [0]"));
   rows.push_back(MakeRow("patience", "", G::kAlgorithm, "N",
                          IntegerField{&Job::patience, {0, 9e15}},
                          "stop after N epochs without better validation loss [0: never]"));
@@ -412,7 +424,9 @@ base::Json JobToJson(const Job& job) {
       return std::visit([&](const auto& field) { return Get(from, field); }, row.field);
     };
     base::Json value = get(job);
-    if (value.Dump() == get(defaults).Dump()) continue;
+    // With n_clusters a missing model would mean kmeans.
+    const bool is_needed = job.n_clusters && row.option.name == "model";
+    if (!is_needed && value.Dump() == get(defaults).Dump()) continue;
     json.Set(row.option.alias.empty() ? row.option.name : row.option.alias, std::move(value));
   }
   return json;
@@ -428,6 +442,7 @@ Job JobFromJson(const base::Json& json, std::string_view origin) {
     if (!is_new) Refuse(place, fmt::format("given twice, the other time as \"{}\"", other->second));
     SetOptionFromJson(job, key, value, place);
   }
+  if (given.contains("n_clusters") && !given.contains("model")) job.model = ModelKind::kKmeans;
   return job;
 }
 
@@ -438,6 +453,7 @@ std::string_view NameOf(SyncMode value) { return NameIn(kSyncModeNames, value); 
 std::string_view NameOf(Regularizer value) { return NameIn(kRegularizerNames, value); }
 std::string_view NameOf(LrSchedule value) { return NameIn(kLrScheduleNames, value); }
 std::string_view NameOf(LocalSolver value) { return NameIn(kLocalSolverNames, value); }
+std::string_view NameOf(KmeansInit value) { return NameIn(kKmeansInitNames, value); }
 std::string_view NameOf(PlatformKind value) { return NameIn(kPlatformNames, value); }
 
 }  // namespace lambdaml::wire

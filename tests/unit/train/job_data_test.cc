@@ -47,7 +47,8 @@ TEST(JobData, AFileIsSplitIntoAShardForEachWorker) {
   ASSERT_TRUE(data.dataset.has_value());
   EXPECT_EQ(data.dataset->rows(), 10);
   EXPECT_GT(data.bytes_needed, 10U * 2 * 8);
-  const data::Manifest manifest = PlaceShards(std::move(data), target.path(), job);
+  const data::Manifest manifest =
+      PlaceShards(std::move(data), RowOrder::kShuffled, target.path(), job);
   EXPECT_EQ(job.data, target.path());
   ASSERT_EQ(manifest.shards.size(), 3U);
   EXPECT_EQ(manifest.rows, 10);
@@ -63,7 +64,7 @@ TEST(JobData, TheSeedShufflesTheRows) {
     const TemporaryFolder target;
     wire::Job job = JobOn(LibsvmIn(folder), 2);
     job.seed = seed;
-    PlaceShards(OpenJobData(job), target.path(), job);
+    PlaceShards(OpenJobData(job), RowOrder::kShuffled, target.path(), job);
     return NumbersOf(data::LoadDataset(target.path(), {}));
   };
   EXPECT_EQ(shuffled(1), shuffled(1));
@@ -77,7 +78,7 @@ TEST(JobData, AFolderWithEnoughShardsServesAsItIs) {
     wire::Job job = JobOn(folder.path(), workers);
     JobData data = OpenJobData(job);
     EXPECT_FALSE(data.dataset.has_value());
-    EXPECT_EQ(PlaceShards(std::move(data), "/nowhere", job).shards.size(), 4U);
+    EXPECT_EQ(PlaceShards(std::move(data), RowOrder::kShuffled, "/nowhere", job).shards.size(), 4U);
     EXPECT_EQ(job.data, folder.path());
   }
 }
@@ -86,7 +87,7 @@ TEST(JobData, AFolderIsNamedWithItsWholePathSinceWorkersRunElsewhere) {
   const TemporaryFolder folder;
   folder.Split(NumberedRows(10, {-1, 1}, false), 4);
   wire::Job job = JobOn(std::filesystem::relative(folder.path()), 2);
-  PlaceShards(OpenJobData(job), "/nowhere", job);
+  PlaceShards(OpenJobData(job), RowOrder::kShuffled, "/nowhere", job);
   EXPECT_TRUE(std::filesystem::path(job.data).is_absolute());
   EXPECT_TRUE(std::filesystem::equivalent(job.data, folder.path()));
 }
@@ -142,7 +143,8 @@ TEST(JobData, AnotherNumberOfClassesThanTheJobsIsRefused) {
   const auto place = [&](int64_t n_classes) {
     wire::Job job = JobOn(LibsvmIn(folder, {1, 2, 3}), 2);
     job.n_classes = n_classes;
-    CheckLabels(job, PlaceShards(OpenJobData(job), target.path(), job), "rows.libsvm");
+    CheckLabels(job, PlaceShards(OpenJobData(job), RowOrder::kShuffled, target.path(), job),
+                "rows.libsvm");
   };
   EXPECT_NO_THROW(place(3));
   ExpectRefusal([&] { place(2); }, "--n_classes 2: rows.libsvm has 3 different labels");
@@ -152,7 +154,8 @@ TEST(JobData, DataOfOneLabelIsRefused) {
   const TemporaryFolder folder;
   const TemporaryFolder target;
   wire::Job job = JobOn(LibsvmIn(folder, {1}), 2);
-  const data::Manifest manifest = PlaceShards(OpenJobData(job), target.path(), job);
+  const data::Manifest manifest =
+      PlaceShards(OpenJobData(job), RowOrder::kShuffled, target.path(), job);
   EXPECT_THROW(CheckLabels(job, manifest, "rows.libsvm"), base::Error);
 }
 

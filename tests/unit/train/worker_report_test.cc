@@ -25,7 +25,8 @@ WorkerReport MakeReport() {
                     .accuracy = 0.3,
                     .valid_loss = 0.4,
                     .valid_accuracy = 0.5,
-                    .details = {{"primal_residual", 1e-5}, {"dual_residual", 3e-7}}};
+                    .details = {{"primal_residual", 1e-5}, {"dual_residual", 3e-7}},
+                    .cluster_sizes = {3, 0, 5}};
   return report;
 }
 

@@ -56,6 +56,11 @@ TEST(JobTest, ADefaultJobIsAnEmptyPayload) {
   EXPECT_EQ(JobToJson(JobOf("{}")).Dump(), "{}");
 }
 
+TEST(JobTest, APayloadOfClustersWithoutAModelIsLambdamlsKmeans) {
+  EXPECT_EQ(JobOf(R"({"n_clusters":10,"threshold":0.0001})").model, ModelKind::kKmeans);
+  EXPECT_EQ(JobOf(R"({"n_clusters":10,"model":"lr"})").model, ModelKind::kLr);
+}
+
 TEST(JobTest, RandomJobsSurviveTheRoundTripThroughTheirPayload) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     base::Random random(seed);
