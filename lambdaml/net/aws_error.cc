@@ -9,7 +9,6 @@
 namespace lambdaml::net {
 namespace {
 
-using base::Error;
 using base::ErrorCode;
 using std::chrono::seconds;
 

@@ -85,7 +85,7 @@ std::optional<std::string> ContainerUrl(const Environment& environment) {
   if (const auto path = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")) {
     return std::string(kContainerHost) + *path;
   }
-  const auto url = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  std::optional<std::string> url = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (!url) return std::nullopt;
   HttpUrl parts;
   try {
