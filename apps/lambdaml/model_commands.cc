@@ -4,12 +4,11 @@
 #include <thread>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/file.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/units.h"
-#include "lambdaml/data/shards.h"
-#include "lambdaml/model/linear_model_file.h"
+#include "lambdaml/place/data_place.h"
+#include "lambdaml/place/place.h"
 #include "lambdaml/train/evaluation.h"
 
 #include "apps/lambdaml/commands.h"
@@ -18,7 +17,7 @@ namespace lambdaml::cli {
 namespace {
 
 data::Dataset Load(const std::string& path, int index_base) {
-  return data::LoadDataset(path, {.index_base = index_base});
+  return place::LoadData(path, {.index_base = index_base});
 }
 
 void WarnOfUnseen(const model::LinearModel& model, int64_t entries) {
@@ -53,7 +52,7 @@ std::string FormatPredictions(const model::LinearModel& model,
 }  // namespace
 
 void Run(const PredictArguments& arguments) {
-  const model::LinearModel model = model::LoadLinearModel(arguments.model);
+  const model::LinearModel model = train::ReadLinearModel(arguments.model);
   if (arguments.probabilities && model.loss == model::LinearLoss::kHinge) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       "--probabilities: a support vector machine has none");
@@ -62,12 +61,12 @@ void Run(const PredictArguments& arguments) {
   base::ThreadPool pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const model::Predictions predictions = model::Predict(model, dataset, pool);
   WarnOfUnseen(model, predictions.ignored_entries);
-  base::WriteFileAtomic(arguments.output, base::AsBytes(FormatPredictions(
-                                              model, predictions, arguments.probabilities)));
+  place::Write(arguments.output,
+               base::AsBytes(FormatPredictions(model, predictions, arguments.probabilities)));
 }
 
 void Run(const EvaluateArguments& arguments) {
-  const model::LinearModel model = model::LoadLinearModel(arguments.model);
+  const model::LinearModel model = train::ReadLinearModel(arguments.model);
   const train::Evaluation evaluation =
       train::EvaluateModel(model, Load(arguments.data, arguments.index_base));
   WarnOfUnseen(model, evaluation.ignored_entries);

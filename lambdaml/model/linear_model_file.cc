@@ -11,7 +11,6 @@
 #include "lambdaml/base/check.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/file.h"
 
 namespace lambdaml::model {
 namespace {
@@ -407,14 +406,6 @@ std::string FormatLinearModel(const LinearModel& model) {
 
 LinearModel ParseLinearModel(std::string_view text, std::string_view origin) {
   return Parser(text, origin).Parse();
-}
-
-void SaveLinearModel(const LinearModel& model, const std::string& path) {
-  base::WriteFileAtomic(path, base::AsBytes(FormatLinearModel(model)));
-}
-
-LinearModel LoadLinearModel(const std::string& path) {
-  return ParseLinearModel(base::MapFile(path).text(), path);
 }
 
 }  // namespace lambdaml::model

@@ -40,8 +40,4 @@ std::string FormatLinearModel(const LinearModel& model);
 // regression and one-class models too; kCorrupt when the checksum does not fit.
 LinearModel ParseLinearModel(std::string_view text, std::string_view origin);
 
-// Errors: those of base::WriteFileAtomic and base::MapFile.
-void SaveLinearModel(const LinearModel& model, const std::string& path);
-LinearModel LoadLinearModel(const std::string& path);
-
 }  // namespace lambdaml::model

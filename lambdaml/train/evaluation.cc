@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/model/linear_model_file.h"
+#include "lambdaml/place/place.h"
 
 namespace lambdaml::train {
 namespace {
@@ -61,19 +62,23 @@ Evaluation EvaluateModel(const model::LinearModel& model, const data::Dataset& d
           .ignored_entries = CountUnseenEntries(model, dataset)};
 }
 
-std::vector<float> WarmStart(const std::string& path, const model::LinearShape& shape,
+model::LinearModel ReadLinearModel(const std::string& place) {
+  return model::ParseLinearModel(place::Read(place).text(), place);
+}
+
+std::vector<float> WarmStart(const std::string& place, const model::LinearShape& shape,
                              const std::vector<double>& labels) {
-  const model::LinearModel model = model::LoadLinearModel(path);
+  const model::LinearModel model = ReadLinearModel(place);
   if (model.labels != labels) {
-    RefuseWarmStart(path, fmt::format("its labels are {}, those of the data {}",
-                                      fmt::join(model.labels, ", "), fmt::join(labels, ", ")));
+    RefuseWarmStart(place, fmt::format("its labels are {}, those of the data {}",
+                                       fmt::join(model.labels, ", "), fmt::join(labels, ", ")));
   }
   if (model.shape.n_features > shape.n_features) {
-    RefuseWarmStart(path,
+    RefuseWarmStart(place,
                     fmt::format("it has {} features, the data {}; give --n_features {}",
                                 model.shape.n_features, shape.n_features, model.shape.n_features));
   }
-  if (model.shape.bias && !shape.bias) RefuseWarmStart(path, "it has a bias; give --bias true");
+  if (model.shape.bias && !shape.bias) RefuseWarmStart(place, "it has a bias; give --bias true");
   std::vector<float> parameters(static_cast<size_t>(shape.parameter_count()), 0.0F);
   std::copy_n(model.weights.begin(), model.shape.bias_offset(), parameters.begin());
   if (model.shape.bias) {

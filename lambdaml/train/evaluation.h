@@ -18,16 +18,19 @@ struct Evaluation {
   int64_t ignored_entries = 0;
 };
 
+// The model at a place. Errors: those of place::Read and model::ParseLinearModel.
+model::LinearModel ReadLinearModel(const std::string& place);
+
 // Errors: kInvalidData if a row's label is none of the model's, naming both.
 Evaluation EvaluateModel(const model::LinearModel& model, const data::Dataset& dataset);
 
 // Entries of the data whose feature the model does not have.
 int64_t CountUnseenEntries(const model::LinearModel& model, const data::Dataset& dataset);
 
-// The parameters of a saved model as the start of a run with `shape` and `labels`: features that
-// the model lacks start at zero. Errors: kInvalidArgument if it has more features, other labels, or
-// a bias that the run does not have; those of loading.
-std::vector<float> WarmStart(const std::string& path, const model::LinearShape& shape,
+// The parameters of a model at a place as the start of a run with `shape` and `labels`: features
+// that the model lacks start at zero. Errors: kInvalidArgument if it has more features, other
+// labels, or a bias that the run does not have; those of loading.
+std::vector<float> WarmStart(const std::string& place, const model::LinearShape& shape,
                              const std::vector<double>& labels);
 
 }  // namespace lambdaml::train

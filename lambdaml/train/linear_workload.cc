@@ -12,6 +12,7 @@
 #include "lambdaml/model/linear_model_file.h"
 #include "lambdaml/model/linear_objective.h"
 #include "lambdaml/place/data_place.h"
+#include "lambdaml/place/place.h"
 #include "lambdaml/train/algorithm.h"
 #include "lambdaml/train/evaluation.h"
 #include "lambdaml/train/job_data.h"
@@ -35,8 +36,10 @@ class LinearTrigger final : public TriggerWorkload {
       test_ = place::LoadData(job.test, {.index_base = static_cast<int>(job.index_base)});
     }
     if (!job.init_model.empty()) {
-      job.init_model = std::filesystem::absolute(job.init_model);
-      model::LoadLinearModel(job.init_model);  // a bad file fails here, before anything starts
+      if (place::IsLocal(job.init_model)) {
+        job.init_model = std::filesystem::absolute(place::PathOf(job.init_model));
+      }
+      ReadLinearModel(job.init_model);  // a bad file fails here, before anything starts
     }
     return data_.bytes_needed;
   }

@@ -71,14 +71,6 @@ TEST(LinearModelFile, ReadsBackWhatItWrote) {
   ExpectSame(ParseLinearModel(FormatLinearModel(model), "m"), model);
 }
 
-TEST(LinearModelFile, SavesAndLoads) {
-  const base::TemporaryDirectory folder(::testing::TempDir(), "model-");
-  const LinearModel model = MakeModel({28, 2, true}, LinearLoss::kLogistic, {0, 1});
-  SaveLinearModel(model, folder.path() + "/m");
-  ExpectSame(LoadLinearModel(folder.path() + "/m"), model);
-  EXPECT_THROW(LoadLinearModel(folder.path() + "/none"), base::Error);
-}
-
 TEST(LinearModelFile, ReadsTheBiasFeaturesValue) {
   const std::string head = "solver_type L2R_LR\r\nnr_class 2\r\nlabel 7 3\r\nnr_feature 1\r\n";
   const LinearModel ten = ParseLinearModel(head + "bias 10\r\nw\r\n2 \r\n0.5 \r\n", "m");
@@ -220,6 +212,9 @@ class Liblinear : public ::testing::Test {
   }
 
   std::string File(const std::string& name) const { return folder_.path() + "/" + name; }
+  void Write(const std::string& name, std::string_view text) const {
+    base::WriteFileAtomic(File(name), base::AsBytes(text));
+  }
 
   void WriteLibsvm(const MadeData& data, const std::vector<double>& labels) const {
     std::ofstream out(File("data"));
@@ -293,7 +288,7 @@ TEST_F(Liblinear, PredictsTheSameLabelsWithOurModels) {
             n_classes == 2 ? std::vector<double>{-1, 1} : std::vector<double>{3, 1, 2, 9};
         const LinearModel model = MakeModel({12, n_classes, bias}, loss, labels);
         WriteLibsvm(data, labels);
-        SaveLinearModel(model, File("model"));
+        Write("model", FormatLinearModel(model));
         ASSERT_TRUE(RunPredict(""));
         ExpectLabels(model, data);
       }
@@ -305,7 +300,7 @@ TEST_F(Liblinear, PredictsTheSameProbabilitiesWithOurBinaryModels) {
   const MadeData data = MakeData(300, 12, 2, 3);
   const LinearModel model = MakeModel({12, 2, true}, LinearLoss::kLogistic, {4, 7});
   WriteLibsvm(data, model.labels);
-  SaveLinearModel(model, File("model"));
+  Write("model", FormatLinearModel(model));
   ASSERT_TRUE(RunPredict("-b 1"));
   const std::vector<double> theirs = PredictedProbabilities(model.labels);
   const Predictions ours = Predict(model, data.sparse, pool_);
@@ -319,7 +314,7 @@ TEST_F(Liblinear, RefusesProbabilitiesOfOurSoftmaxModels) {
   const MadeData data = MakeData(30, 12, 3, 3);
   const LinearModel model = MakeModel({12, 3, true}, LinearLoss::kLogistic, {1, 2, 3});
   WriteLibsvm(data, model.labels);
-  SaveLinearModel(model, File("model"));
+  Write("model", FormatLinearModel(model));
   EXPECT_FALSE(RunPredict("-b 1"));
 }
 
@@ -332,7 +327,7 @@ TEST_F(Liblinear, TrainsModelsThatWePredictTheSameWith) {
         SCOPED_TRACE("-s " + std::to_string(solver) + " -B " + bias);
         ASSERT_TRUE(Run("liblinear-train -s " + std::to_string(solver) + " -B " + bias + " " +
                         File("data") + " " + File("model")));
-        const LinearModel model = LoadLinearModel(File("model"));
+        const LinearModel model = ParseLinearModel(base::MapFile(File("model")).text(), "model");
         EXPECT_EQ(model.shape.bias, bias[0] != '-' && bias[0] != '0');
         ASSERT_TRUE(RunPredict(""));
         ExpectLabels(model, data);
@@ -357,7 +352,8 @@ TEST_F(Liblinear, TrainsRegressionModelsThatWeRefuse) {
              File("model"))) {
       continue;  // a version without this solver
     }
-    EXPECT_THROW(LoadLinearModel(File("model")), base::Error) << solver;
+    EXPECT_THROW(ParseLinearModel(base::MapFile(File("model")).text(), "model"), base::Error)
+        << solver;
   }
 }
 

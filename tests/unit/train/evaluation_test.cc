@@ -79,7 +79,7 @@ class WarmStartTest : public testing::Test {
  protected:
   std::string Save(const model::LinearModel& model) const {
     const std::string path = folder_.path() + "/start.model";
-    model::SaveLinearModel(model, path);
+    base::WriteFileAtomic(path, base::AsBytes(model::FormatLinearModel(model)));
     return path;
   }
 
