@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <fmt/format.h>
+#include <string_view>
 
 #include "lambdaml/base/error.h"
 
@@ -22,8 +23,19 @@ double ServiceDollars(const ServicePrices& prices, const ServiceUse& use) {
          requests(use.get_requests, prices.dollars_per_million_gets) +
          requests(use.list_requests, prices.dollars_per_million_lists) +
          requests(use.delete_requests, prices.dollars_per_million_deletes) +
+         requests(use.read_units, prices.dollars_per_million_read_units) +
+         requests(use.write_units, prices.dollars_per_million_write_units) +
          traffic(use.bytes_read, prices.dollars_per_gb_read) +
          traffic(use.bytes_written, prices.dollars_per_gb_written);
+}
+
+// Services that ElastiCache runs on nodes of the user's choice.
+bool IsCache(std::string_view service) { return service == "memcached" || service == "redis"; }
+
+double CacheDollars(const Prices& prices, const CacheNodes& nodes) {
+  constexpr double kHourSeconds = 3600;
+  return prices.CacheNodeDollarsPerHour(nodes.type) * static_cast<double>(nodes.count) *
+         nodes.seconds / kHourSeconds;
 }
 
 }  // namespace
@@ -35,6 +47,10 @@ ServiceUse& ServiceUse::operator+=(const ServiceUse& other) {
   delete_requests += other.delete_requests;
   bytes_read += other.bytes_read;
   bytes_written += other.bytes_written;
+  retries += other.retries;
+  read_units += other.read_units;
+  write_units += other.write_units;
+  waiting_seconds += other.waiting_seconds;
   return *this;
 }
 
@@ -53,7 +69,8 @@ double GbSeconds(std::span<const Invocation> invocations) {
 
 std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                              std::span<const Invocation> invocations,
-                             std::span<const ServiceUse> uses) {
+                             std::span<const ServiceUse> uses,
+                             const std::optional<CacheNodes>& cache_nodes) {
   const double per_gb_second = architecture == Architecture::kArm
                                    ? prices.lambda.arm64_dollars_per_gb_second
                                    : prices.lambda.x86_64_dollars_per_gb_second;
@@ -62,6 +79,12 @@ std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                                  static_cast<double>(invocations.size()) / kMillion *
                                      prices.lambda.dollars_per_million_requests});
   for (const ServiceUse& use : uses) {
+    if (IsCache(use.service)) {
+      items.push_back({.service = use.service,
+                       .dollars = cache_nodes ? CacheDollars(prices, *cache_nodes) : 0,
+                       .is_counted = cache_nodes.has_value()});
+      continue;
+    }
     const auto found = prices.services.find(use.service);
     if (found == prices.services.end()) {
       throw base::Error(base::ErrorCode::kInvalidArgument,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,15 +29,27 @@ struct ServiceUse {
   uint64_t delete_requests = 0;
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
+  uint64_t retries = 0;        // requests sent again, which are counted above too
+  uint64_t read_units = 0;     // what DynamoDB bills reads by
+  uint64_t write_units = 0;    // and writes
+  double waiting_seconds = 0;  // of all workers, for values of others
 
-  // Adds the requests and bytes of another use of the same service.
+  // Adds another use of the same service.
   ServiceUse& operator+=(const ServiceUse& other);
   bool operator==(const ServiceUse&) const = default;
+};
+
+// The ElastiCache nodes on which a Memcached or Redis channel stands.
+struct CacheNodes {
+  std::string type;  // a key of Prices::cache_node_dollars_per_hour
+  int64_t count = 1;
+  double seconds = 0;  // how long the run used them
 };
 
 struct CostItem {
   std::string service = {};  // "lambda" or a channel's service
   double dollars = 0;
+  bool is_counted = true;  // false: a cache whose nodes are not known; dollars is 0
 
   bool operator==(const CostItem&) const = default;
 };
@@ -50,11 +63,14 @@ int64_t BilledMs(base::Duration duration);
 double GbSeconds(std::span<const Invocation> invocations);
 
 // Dollars per service, "lambda" first, then `uses` in their order. Neither the free tier nor volume
-// discounts are taken off: the figure is what the next such run costs at most.
-// Errors: kInvalidArgument if `prices` do not know a service.
+// discounts are taken off: the figure is what the next such run costs at most. The services
+// "memcached" and "redis" cost the run's share of their nodes' hours; AWS bills started hours, of
+// which a run that has the nodes to itself pays the whole.
+// Errors: kInvalidArgument if `prices` do not know a service or the type of the nodes.
 std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                              std::span<const Invocation> invocations,
-                             std::span<const ServiceUse> uses);
+                             std::span<const ServiceUse> uses,
+                             const std::optional<CacheNodes>& cache_nodes = {});
 
 double TotalDollars(std::span<const CostItem> items);
 

@@ -23,9 +23,12 @@ class Section {
     if (!json.is_object()) Fail(path_, "is not an object");
   }
 
-  const Json& Member(std::string_view key) {
+  const Json* MemberIfAny(std::string_view key) {
     asked_.emplace_back(key);
-    const Json* value = json_.Find(key);
+    return json_.Find(key);
+  }
+  const Json& Member(std::string_view key) {
+    const Json* value = MemberIfAny(key);
     if (value == nullptr) Fail(PathOf(key), "is missing");
     return *value;
   }
@@ -41,10 +44,7 @@ class Section {
     }
     return value.AsNumber();
   }
-  double PriceOrFree(std::string_view key) {
-    asked_.emplace_back(key);
-    return json_.Find(key) == nullptr ? 0 : Price(key);
-  }
+  double PriceOrFree(std::string_view key) { return MemberIfAny(key) == nullptr ? 0 : Price(key); }
   void RefuseOthers() const {
     for (const auto& [key, value] : json_.AsObject()) {
       if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
@@ -76,11 +76,26 @@ ServicePrices ReadService(Section section) {
   prices.dollars_per_million_deletes = section.PriceOrFree("dollars_per_million_deletes");
   prices.dollars_per_gb_read = section.PriceOrFree("dollars_per_gb_read");
   prices.dollars_per_gb_written = section.PriceOrFree("dollars_per_gb_written");
+  prices.dollars_per_million_read_units = section.PriceOrFree("dollars_per_million_read_units");
+  prices.dollars_per_million_write_units = section.PriceOrFree("dollars_per_million_write_units");
   section.RefuseOthers();
   return prices;
 }
 
 }  // namespace
+
+double Prices::CacheNodeDollarsPerHour(std::string_view type) const {
+  const auto found = cache_node_dollars_per_hour.find(type);
+  if (found != cache_node_dollars_per_hour.end()) return found->second;
+  std::string types;
+  for (const auto& [name, dollars] : cache_node_dollars_per_hour) {
+    types += fmt::format("{}{}", types.empty() ? "" : ", ", name);
+  }
+  throw base::Error(base::ErrorCode::kInvalidArgument,
+                    fmt::format("the price file of {} ({}) has no price for cache nodes of type "
+                                "{}; it knows {}",
+                                as_of, region, type, types.empty() ? "none" : types));
+}
 
 Prices Prices::Parse(std::string_view text, std::string_view origin) {
   const Json json = Json::Parse(text, origin);
@@ -100,6 +115,12 @@ Prices Prices::Parse(std::string_view text, std::string_view origin) {
   const Section services(services_json, origin, "services");
   for (const auto& [name, service] : services_json.AsObject()) {
     prices.services.emplace(name, ReadService(Section(service, origin, services.PathOf(name))));
+  }
+  if (const Json* nodes_json = top.MemberIfAny("cache_node_dollars_per_hour")) {
+    Section nodes(*nodes_json, origin, "cache_node_dollars_per_hour");
+    for (const auto& [type, price] : nodes_json->AsObject()) {
+      prices.cache_node_dollars_per_hour.emplace(type, nodes.Price(type));
+    }
   }
   top.RefuseOthers();
   return prices;

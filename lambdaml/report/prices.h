@@ -16,6 +16,8 @@ struct ServicePrices {
   double dollars_per_million_deletes = 0;
   double dollars_per_gb_read = 0;
   double dollars_per_gb_written = 0;
+  double dollars_per_million_read_units = 0;  // DynamoDB's
+  double dollars_per_million_write_units = 0;
 };
 
 struct LambdaPrices {
@@ -29,6 +31,10 @@ struct Prices {
   std::string region;
   LambdaPrices lambda;
   std::map<std::string, ServicePrices, std::less<>> services;  // by Capabilities::service
+  std::map<std::string, double, std::less<>> cache_node_dollars_per_hour;  // by type of node
+
+  // Errors: kInvalidArgument, with the types there are, if the type is none of them.
+  double CacheNodeDollarsPerHour(std::string_view type) const;
 
   // Reads a price file; `origin` names it in errors. Every price is a finite number of dollars, not
   // negative; those of a service that are left out are 0; unknown keys are refused.

@@ -80,6 +80,11 @@ uint64_t Count(const Json& json, std::string_view key) {
                     fmt::format("run record: \"{}\" is {}, not a count", key, value));
 }
 
+// Of keys that older programs do not write.
+uint64_t CountOrZero(const Json& json, std::string_view key) {
+  return json.Find(key) == nullptr ? 0 : Count(json, key);
+}
+
 Json TimeToJson(const TimeParts& time) {
   Json json = Json::EmptyObject();
   json.Set("startup", time.startup_seconds);
@@ -101,7 +106,7 @@ Json CostToJson(const std::vector<CostItem>& cost) {
   for (const CostItem& item : cost) {
     Json line = Json::EmptyObject();
     line.Set("service", item.service);
-    line.Set("dollars", item.dollars);
+    line.Set("dollars", item.is_counted ? Json(item.dollars) : Json());
     json.Append(std::move(line));
   }
   return json;
@@ -122,17 +127,26 @@ Json ToJson(const ServiceUse& use) {
   json.Set("delete_requests", use.delete_requests);
   json.Set("bytes_read", use.bytes_read);
   json.Set("bytes_written", use.bytes_written);
+  json.Set("retries", use.retries);
+  json.Set("read_units", use.read_units);
+  json.Set("write_units", use.write_units);
+  json.Set("waiting_seconds", use.waiting_seconds);
   return json;
 }
 
 ServiceUse ServiceUseFromJson(const Json& json) {
+  const Json* waiting = json.Find("waiting_seconds");
   return {.service = json.At("service").AsString(),
           .get_requests = Count(json, "get_requests"),
           .put_requests = Count(json, "put_requests"),
           .list_requests = Count(json, "list_requests"),
           .delete_requests = Count(json, "delete_requests"),
           .bytes_read = Count(json, "bytes_read"),
-          .bytes_written = Count(json, "bytes_written")};
+          .bytes_written = Count(json, "bytes_written"),
+          .retries = CountOrZero(json, "retries"),
+          .read_units = CountOrZero(json, "read_units"),
+          .write_units = CountOrZero(json, "write_units"),
+          .waiting_seconds = waiting == nullptr ? 0 : waiting->AsNumber()};
 }
 
 Json ToJson(const EpochRecord& record) {
@@ -248,7 +262,10 @@ RunSummary SummaryFromJson(const Json& json) {
     summary.services.push_back(ServiceUseFromJson(use));
   }
   for (const Json& item : json.At("cost").AsArray()) {
-    summary.cost.push_back({item.At("service").AsString(), item.At("dollars").AsNumber()});
+    const Json& dollars = item.At("dollars");
+    summary.cost.push_back({.service = item.At("service").AsString(),
+                            .dollars = dollars.is_null() ? 0 : dollars.AsNumber(),
+                            .is_counted = !dollars.is_null()});
   }
   summary.prices_as_of = json.At("prices_as_of").AsString();
   summary.prices_region = json.At("prices_region").AsString();

@@ -112,17 +112,28 @@ std::string Requests(const ServiceUse& use) {
   if (use.delete_requests > 0) {
     text += fmt::format(", {} deletes", base::FormatCount(use.delete_requests));
   }
-  return text + fmt::format("; {} read, {} written", base::FormatBytes(use.bytes_read),
-                            base::FormatBytes(use.bytes_written));
+  if (use.retries > 0) text += fmt::format(", {} retries", base::FormatCount(use.retries));
+  text += fmt::format("; {} read, {} written", base::FormatBytes(use.bytes_read),
+                      base::FormatBytes(use.bytes_written));
+  if (use.read_units + use.write_units > 0) {
+    text += fmt::format("; {} read units, {} write units", base::FormatCount(use.read_units),
+                        base::FormatCount(use.write_units));
+  }
+  if (use.waiting_seconds > 0) {
+    text += fmt::format("; waited {} in all", base::FormatSeconds(use.waiting_seconds));
+  }
+  return text;
 }
 
 // Services that cost nothing go without saying.
 std::string Dollars(const RunSummary& summary) {
   std::string parts;
   for (const CostItem& item : summary.cost) {
-    if (item.dollars == 0) continue;
+    if (item.dollars == 0 && item.is_counted) continue;
     if (!parts.empty()) parts += ", ";
-    parts += fmt::format("{} {}", item.service, base::FormatDollars(item.dollars));
+    parts += item.is_counted
+                 ? fmt::format("{} {}", item.service, base::FormatDollars(item.dollars))
+                 : fmt::format("{}: node-hours not counted, give --cache_node TYPE", item.service);
   }
   if (!parts.empty()) parts = fmt::format(" ({})", parts);
   return fmt::format("{}{}{} at {} prices of {}",

@@ -34,7 +34,11 @@ report::ServiceUse UseOf(const store::Store& store) {
           .list_requests = counters.list_requests,
           .delete_requests = counters.delete_requests,
           .bytes_read = counters.bytes_read,
-          .bytes_written = counters.bytes_written};
+          .bytes_written = counters.bytes_written,
+          .retries = counters.retries,
+          .read_units = counters.read_units,
+          .write_units = counters.write_units,
+          .waiting_seconds = base::Seconds(counters.waiting)};
 }
 
 // The worker as a chain of parts that live as long as the run.

@@ -30,6 +30,9 @@ Prices RoundPrices() {
                            .dollars_per_gb_read = 100,
                            .dollars_per_gb_written = 1000};
   prices.services["file"] = {};
+  prices.services["dynamodb"] = {.dollars_per_million_read_units = 2e6,
+                                 .dollars_per_million_write_units = 7e6};
+  prices.cache_node_dollars_per_hour = {{"cache.small", 3600}, {"cache.large", 7200}};
   return prices;
 }
 
@@ -86,6 +89,73 @@ TEST(CostTest, PollingOnS3CostsWhatItCosts) {
   const std::array<ServiceUse, 1> uses = {{{.service = "s3", .get_requests = 3'600'000}}};
   const auto cost = CostOf(Prices::Embedded(), Architecture::kX86, {}, uses);
   EXPECT_NEAR(TotalDollars(cost), 1.44, 1e-9);
+}
+
+// Four workers exchange 1,000 vectors of 400 KB each: 400 units a write, 100 a read.
+TEST(CostTest, UnitsOfDynamoDbHaveTheirPrices) {
+  const std::array<ServiceUse, 1> one = {
+      {{.service = "dynamodb", .get_requests = 50, .read_units = 3, .write_units = 5}}};
+  EXPECT_DOUBLE_EQ(CostOf(RoundPrices(), Architecture::kX86, {}, one).at(1).dollars, 3 * 2 + 5 * 7);
+  const std::array<ServiceUse, 1> run = {
+      {{.service = "dynamodb", .read_units = 400'000, .write_units = 1'600'000}}};
+  EXPECT_NEAR(TotalDollars(CostOf(Prices::Embedded(), Architecture::kX86, {}, run)), 1.05, 1e-9);
+}
+
+TEST(CostTest, ACacheCostsItsNodesForTheTimeOfTheRun) {
+  for (const char* service : {"memcached", "redis"}) {
+    const std::array<ServiceUse, 1> uses = {{{.service = service, .get_requests = 1'000'000}}};
+    const CacheNodes nodes = {.type = "cache.large", .count = 3, .seconds = 0.5};
+    const auto cost = CostOf(RoundPrices(), Architecture::kX86, {}, uses, nodes);
+    EXPECT_DOUBLE_EQ(cost.at(1).dollars, 2 * 3 * 0.5);
+    EXPECT_TRUE(cost.at(1).is_counted);
+  }
+  const std::array<ServiceUse, 1> other = {{{.service = "file"}}};
+  const CacheNodes nodes = {.type = "cache.large", .count = 3, .seconds = 0.5};
+  EXPECT_EQ(TotalDollars(CostOf(RoundPrices(), Architecture::kX86, {}, other, nodes)), 0);
+}
+
+TEST(CostTest, ACacheWhoseNodesAreNotKnownIsNotCounted) {
+  const std::array<ServiceUse, 1> uses = {{{.service = "redis", .get_requests = 1}}};
+  const auto cost = CostOf(RoundPrices(), Architecture::kX86, {}, uses);
+  EXPECT_EQ(cost.at(1), (CostItem{.service = "redis", .dollars = 0, .is_counted = false}));
+}
+
+TEST(CostTest, ANodeWithoutAPriceIsNamedWithThoseThatHaveOne) {
+  try {
+    RoundPrices().CacheNodeDollarsPerHour("cache.huge");
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::kInvalidArgument);
+    EXPECT_EQ(error.message(),
+              "the price file of 2001-02-03 (here) has no price for cache nodes of type "
+              "cache.huge; it knows cache.large, cache.small");
+  }
+}
+
+TEST(CostTest, UsesOfOneServiceAddUp) {
+  ServiceUse sum = {.service = "s3", .get_requests = 1, .waiting_seconds = 0.5};
+  sum += {.service = "s3",
+          .get_requests = 1,
+          .put_requests = 2,
+          .list_requests = 3,
+          .delete_requests = 4,
+          .bytes_read = 5,
+          .bytes_written = 6,
+          .retries = 7,
+          .read_units = 8,
+          .write_units = 9,
+          .waiting_seconds = 0.25};
+  EXPECT_EQ(sum, (ServiceUse{.service = "s3",
+                             .get_requests = 2,
+                             .put_requests = 2,
+                             .list_requests = 3,
+                             .delete_requests = 4,
+                             .bytes_read = 5,
+                             .bytes_written = 6,
+                             .retries = 7,
+                             .read_units = 8,
+                             .write_units = 9,
+                             .waiting_seconds = 0.75}));
 }
 
 TEST(CostTest, AFolderIsFree) {

@@ -12,7 +12,10 @@ constexpr std::string_view kValid = R"({
   "as_of": "2001-02-03", "region": "here", "sources": [],
   "lambda": {"x86_64_dollars_per_gb_second": 1, "arm64_dollars_per_gb_second": 2,
              "dollars_per_million_requests": 3},
-  "services": {"s3": {"dollars_per_million_puts": 4, "dollars_per_gb_read": 0.5}, "file": {}}
+  "services": {"s3": {"dollars_per_million_puts": 4, "dollars_per_gb_read": 0.5}, "file": {},
+               "dynamodb": {"dollars_per_million_read_units": 5,
+                            "dollars_per_million_write_units": 6}},
+  "cache_node_dollars_per_hour": {"cache.small": 7}
 })";
 
 std::string Replaced(std::string_view what, std::string_view with) {
@@ -37,10 +40,13 @@ TEST(PricesTest, EveryPriceIsRead) {
   EXPECT_EQ(prices.lambda.x86_64_dollars_per_gb_second, 1);
   EXPECT_EQ(prices.lambda.arm64_dollars_per_gb_second, 2);
   EXPECT_EQ(prices.lambda.dollars_per_million_requests, 3);
-  ASSERT_EQ(prices.services.size(), 2U);
+  ASSERT_EQ(prices.services.size(), 3U);
   EXPECT_EQ(prices.services.at("s3").dollars_per_million_puts, 4);
   EXPECT_EQ(prices.services.at("s3").dollars_per_million_gets, 0);
   EXPECT_EQ(prices.services.at("s3").dollars_per_gb_read, 0.5);
+  EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_read_units, 5);
+  EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_write_units, 6);
+  EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.small"), 7);
 }
 
 TEST(PricesTest, TheEmbeddedOnesAreTheConfiguredOnes) {
@@ -51,6 +57,10 @@ TEST(PricesTest, TheEmbeddedOnesAreTheConfiguredOnes) {
   EXPECT_EQ(prices.services.at("s3").dollars_per_million_puts, 5);
   EXPECT_EQ(prices.services.at("s3").dollars_per_million_gets, 0.4);
   EXPECT_EQ(prices.services.count("file"), 1U);
+  EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_read_units, 0.125);
+  EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_write_units, 0.625);
+  EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.t3.micro"), 0.017);
+  EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.r7g.large"), 0.219);
 }
 
 TEST(PricesTest, AnErrorNamesFileAndKey) {
@@ -69,6 +79,10 @@ TEST(PricesTest, APriceIsANumberAndNotNegative) {
   const std::string tail = " is not a price: a number of dollars, 0 or more";
   EXPECT_EQ(ErrorOf(Replaced("_puts\": 4", "_puts\": -4")),
             "p.json: services.s3.dollars_per_million_puts" + tail);
+  EXPECT_EQ(ErrorOf(Replaced("\"cache.small\": 7", "\"cache.small\": null")),
+            "p.json: cache_node_dollars_per_hour.cache.small" + tail);
+  EXPECT_EQ(ErrorOf(Replaced("{\"cache.small\": 7}", "7")),
+            "p.json: cache_node_dollars_per_hour is not an object");
   EXPECT_EQ(ErrorOf(Replaced("second\": 1", "second\": \"1\"")),
             "p.json: lambda.x86_64_dollars_per_gb_second" + tail);
 }

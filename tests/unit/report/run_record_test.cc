@@ -60,8 +60,12 @@ RunSummary FullSummary() {
                        .list_requests = 3,
                        .delete_requests = 4,
                        .bytes_read = 5,
-                       .bytes_written = 6}};
-  summary.cost = {{"lambda", 0.5}, {"file", 0.25}};
+                       .bytes_written = 6,
+                       .retries = 7,
+                       .read_units = 8,
+                       .write_units = 9,
+                       .waiting_seconds = 0.5}};
+  summary.cost = {{"lambda", 0.5}, {"file", 0.25}, {"redis", 0, false}};
   summary.prices_as_of = "2001-02-03";
   summary.prices_region = "here";
   summary.model_path = "a.model";
@@ -91,8 +95,10 @@ TEST(RunRecordTest, ASummaryIsOneJsonLineWithStableKeys) {
             R"("seconds":{"startup":0.125,"load":0.25,"compute":1,"synchronise":0.5},)"
             R"("invocations":4,"memory_mb":1769,"billed_ms":8000,"gb_seconds":13.5,)"
             R"("services":[{"service":"file","get_requests":1,"put_requests":2,"list_requests":3,)"
-            R"("delete_requests":4,"bytes_read":5,"bytes_written":6}],"dollars":0.75,)"
-            R"("cost":[{"service":"lambda","dollars":0.5},{"service":"file","dollars":0.25}],)"
+            R"("delete_requests":4,"bytes_read":5,"bytes_written":6,"retries":7,"read_units":8,)"
+            R"("write_units":9,"waiting_seconds":0.5}],"dollars":0.75,)"
+            R"("cost":[{"service":"lambda","dollars":0.5},{"service":"file","dollars":0.25},)"
+            R"({"service":"redis","dollars":null}],)"
             R"("prices_as_of":"2001-02-03","prices_region":"here","model_path":"a.model"})");
 }
 
@@ -118,6 +124,20 @@ TEST(RunRecordTest, ALossThatIsNotANumberIsNullAndReadsBackAsOne) {
   const EpochRecord again = EpochFromJson(Json::Parse(json.Dump(), "log"));
   EXPECT_TRUE(std::isnan(again.loss));
   EXPECT_TRUE(std::isnan(again.valid_loss.value()));
+}
+
+TEST(RunRecordTest, CountsThatOlderProgramsDoNotWriteAreZero) {
+  const Json json =
+      Json::Parse(R"({"service":"s3","get_requests":1,"put_requests":2,"list_requests":3,)"
+                  R"("delete_requests":4,"bytes_read":5,"bytes_written":6})",
+                  "log");
+  EXPECT_EQ(ServiceUseFromJson(json), (ServiceUse{.service = "s3",
+                                                  .get_requests = 1,
+                                                  .put_requests = 2,
+                                                  .list_requests = 3,
+                                                  .delete_requests = 4,
+                                                  .bytes_read = 5,
+                                                  .bytes_written = 6}));
 }
 
 TEST(RunRecordTest, UnknownKeysAreIgnored) {

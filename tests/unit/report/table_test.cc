@@ -1,12 +1,15 @@
 #include "lambdaml/report/table.h"
 
 #include <cmath>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <limits>
 #include <string>
 
 namespace lambdaml::report {
 namespace {
+
+using testing::HasSubstr;
 
 TEST(EpochTableTest, ShowsWhatEveryRunMeasures) {
   const EpochRecord record = {.epoch = 1, .loss = 0.693147, .seconds = 0.0123, .sync_share = 0.344};
@@ -154,6 +157,31 @@ TEST(SummaryTest, TellsValidationTestAndExtraNumbersWhenMeasured) {
             "  cost        $0.0000579 (lambda $0.0000579) at us-east-1 prices of "
             "2025-07-01\n"
             "  model       heart.model\n");
+}
+
+TEST(SummaryTest, TellsRetriesUnitsAndWaiting) {
+  RunSummary summary = SmallSummary();
+  summary.services = {{.service = "dynamodb",
+                       .get_requests = 20,
+                       .put_requests = 10,
+                       .bytes_read = 2000,
+                       .bytes_written = 1000,
+                       .retries = 3,
+                       .read_units = 40,
+                       .write_units = 1050,
+                       .waiting_seconds = 1.5}};
+  EXPECT_THAT(
+      FormatSummary(summary),
+      HasSubstr("  dynamodb    20 reads, 10 writes, 3 retries; 2.0 KB read, 1.0 KB written; "
+                "40 read units, 1,050 write units; waited 1.50 s in all\n"));
+}
+
+TEST(SummaryTest, SaysThatACacheWhoseNodesAreNotKnownIsNotCounted) {
+  RunSummary summary = SmallSummary();
+  summary.cost.push_back({.service = "redis", .is_counted = false});
+  EXPECT_THAT(FormatSummary(summary),
+              HasSubstr("on AWS $0.0000579 (lambda $0.0000579, redis: node-hours not counted, give "
+                        "--cache_node TYPE) at us-east-1"));
 }
 
 }  // namespace
