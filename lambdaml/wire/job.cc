@@ -33,18 +33,6 @@ void ApplyDataKeys(Job& job) {
   }
 }
 
-void ApplyChannelKeys(Job& job) {
-  if (!job.channel.empty()) return;
-  if (!job.tmp_bucket.empty()) {
-    job.channel = PlaceOfBucket(job.tmp_bucket);
-  } else if (!job.tmp_table_name.empty()) {
-    job.channel = fmt::format("dynamodb://{},{}", job.tmp_table_name, job.merged_table_name);
-  } else if (!job.host.empty()) {
-    if (!job.port) Refuse("host: port is missing too; or give --channel URL");
-    job.channel = fmt::format("memcached://{}:{}", job.host, *job.port);
-  }
-}
-
 bool HasParameter(std::string_view url, std::string_view name) {
   const size_t query = url.find('?');
   if (query == url.npos) return false;
@@ -58,6 +46,26 @@ void AddParameter(std::string& url, std::string_view name, std::string_view valu
   for (const char c : value) {
     const bool means_itself = c != '%' && c != '&' && c != '?' && c > ' ';
     url += means_itself ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+}
+
+// dynamodb://tmp_table,merged_table?key_col=…, or with one table if only one is named.
+std::string DynamoDbChannel(const Job& job) {
+  std::string url = fmt::format("dynamodb://{}", job.tmp_table_name);
+  if (!job.merged_table_name.empty()) url += fmt::format(",{}", job.merged_table_name);
+  AddParameter(url, "key_col", job.key_col);
+  return url;
+}
+
+void ApplyChannelKeys(Job& job) {
+  if (!job.channel.empty()) return;
+  if (!job.tmp_bucket.empty()) {
+    job.channel = PlaceOfBucket(job.tmp_bucket);
+  } else if (!job.tmp_table_name.empty()) {
+    job.channel = DynamoDbChannel(job);
+  } else if (!job.host.empty()) {
+    if (!job.port) Refuse("host: port is missing too; or give --channel URL");
+    job.channel = fmt::format("memcached://{}:{}", job.host, *job.port);
   }
 }
 

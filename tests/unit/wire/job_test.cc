@@ -148,6 +148,9 @@ TEST(JobTest, TheChannelFollowsFromBucketServerOrTables) {
   EXPECT_EQ(ApplyTo(R"({"tmp_bucket":"/dev/shm/t"})").channel, "/dev/shm/t");
   EXPECT_EQ(ApplyTo(R"({"host":"10.0.0.1","port":11211})").channel, "memcached://10.0.0.1:11211");
   EXPECT_EQ(ApplyTo(R"({"tmp_table_name":"t","merged_table_name":"m"})").channel, "dynamodb://t,m");
+  EXPECT_EQ(ApplyTo(R"({"tmp_table_name":"t","merged_table_name":"m","key_col":"id&=%"})").channel,
+            "dynamodb://t,m?key_col=id%26=%25");
+  EXPECT_EQ(ApplyTo(R"({"tmp_table_name":"t"})").channel, "dynamodb://t");
   EXPECT_EQ(ApplyTo("{}").channel, "");
   EXPECT_THAT(ErrorOf(R"({"host":"10.0.0.1"})"), HasSubstr("port is missing"));
 }
