@@ -29,6 +29,7 @@ class DynamoDbServer {
   // What it keeps on disk is there again after a restart.
   explicit DynamoDbServer(Storage storage);
 
+  int port() const { return port_; }
   std::string endpoint() const;  // http://127.0.0.1:port
   // dynamodb://<tables>?endpoint=…&region=us-east-1<more>, as in Url("table", "&create=true").
   std::string Url(const std::string& tables, const std::string& more = "") const;
