@@ -28,6 +28,7 @@ class RgwServer {
 
   RgwServer();
 
+  int port() const { return port_; }
   std::string endpoint() const;       // http://127.0.0.1:port
   std::string host_endpoint() const;  // http://localhost:port, for http://bucket.localhost:port
   // s3://<path>?endpoint=…

@@ -29,7 +29,8 @@ base::FileDescriptor MakeSocket() {
 
 }  // namespace
 
-TcpProxy::TcpProxy(int server_port) : server_port_(server_port), listener_(MakeSocket()) {
+TcpProxy::TcpProxy(int server_port, std::function<Hooks()> make_hooks)
+    : server_port_(server_port), make_hooks_(std::move(make_hooks)), listener_(MakeSocket()) {
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
@@ -96,11 +97,16 @@ void TcpProxy::Serve(int client) {
   ::setsockopt(server.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   bool goes_on =
       ::connect(server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const Hooks own = make_hooks_ ? make_hooks_() : Hooks();
   while (goes_on) {
     std::array<pollfd, 2> watched = {{{client, POLLIN, 0}, {server.get(), POLLIN, 0}}};
     if (::poll(watched.data(), watched.size(), -1) < 0) break;
-    if (watched[1].revents != 0) goes_on = Pass(server.get(), client, hook(true));
-    if (goes_on && watched[0].revents != 0) goes_on = Pass(client, server.get(), hook(false));
+    if (watched[1].revents != 0) {
+      goes_on = Pass(server.get(), client, own.on_reply ? own.on_reply : hook(true));
+    }
+    if (goes_on && watched[0].revents != 0) {
+      goes_on = Pass(client, server.get(), own.on_request ? own.on_request : hook(false));
+    }
   }
   const std::lock_guard lock(mutex_);
   std::erase(open_sockets_, client);  // before its number can be another's

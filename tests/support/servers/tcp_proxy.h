@@ -15,7 +15,14 @@ namespace lambdaml::test {
 // Listens on a port of 127.0.0.1. Threads: any, at once.
 class TcpProxy {
  public:
-  explicit TcpProxy(int server_port);
+  // What happens to the bytes of one connection; see OnReply.
+  struct Hooks {
+    std::function<bool(std::string*)> on_request = nullptr;
+    std::function<bool(std::string*)> on_reply = nullptr;
+  };
+
+  // Each new connection asks `make_hooks`, if there is one, for hooks of its own.
+  explicit TcpProxy(int server_port, std::function<Hooks()> make_hooks = nullptr);
   TcpProxy(const TcpProxy&) = delete;
   TcpProxy& operator=(const TcpProxy&) = delete;
   ~TcpProxy();
@@ -37,6 +44,7 @@ class TcpProxy {
   Hook hook(bool of_replies);
 
   const int server_port_;
+  const std::function<Hooks()> make_hooks_;
   int port_ = 0;
   base::FileDescriptor listener_;
   std::mutex mutex_;
