@@ -49,7 +49,7 @@ long BioControl(BIO* bio, int command, long /*number*/, void* /*pointer*/) {
 }
 
 BIO_METHOD* SocketMethod() {
-  static BIO_METHOD* const kMethod = [] {
+  static BIO_METHOD* const method_of_sockets = [] {
     BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
     LAMBDAML_CHECK(method != nullptr);
     BIO_meth_set_write(method, BioWrite);
@@ -57,7 +57,7 @@ BIO_METHOD* SocketMethod() {
     BIO_meth_set_ctrl(method, BioControl);
     return method;
   }();
-  return kMethod;
+  return method_of_sockets;
 }
 
 std::string ErrorText(unsigned long error) {

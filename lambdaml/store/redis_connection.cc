@@ -89,16 +89,17 @@ void ThrowRedisError(std::string_view place, const RedisReply& reply) {
   throw Error(ErrorCode::kInternal, fmt::format("{}: the server says {}", place, reply.text));
 }
 
-RedisConnection::RedisConnection(const RedisOptions& options, const Deadline& deadline)
+RedisConnection::RedisConnection(const RedisOptions& options, bool watches,
+                                 const Deadline& deadline)
     : stream_(net::Stream::Connect(
           options.host, options.port,
           {.use_tls = options.use_tls, .ca_file = options.ca_file, .silence_max = kSilenceMax},
           deadline)) {
   place_ = stream_.place();
-  LogIn(options, deadline);
+  LogIn(options, watches, deadline);
 }
 
-void RedisConnection::LogIn(const RedisOptions& options, const Deadline& deadline) {
+void RedisConnection::LogIn(const RedisOptions& options, bool watches, const Deadline& deadline) {
   const bool has_password = !options.password.empty();
   RedisRequest request;
   // AUTH by itself: a server that does not know HELLO would repeat its arguments.
@@ -109,16 +110,17 @@ void RedisConnection::LogIn(const RedisOptions& options, const Deadline& deadlin
   request.Add({"INFO", "server"});
   request.Add({"INFO", "memory"});
   request.Add({"INFO", "replication"});
-  request.Add({"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"});
+  if (watches) request.Add({"CLIENT", "TRACKING", "ON"});
   Send(request, deadline);
 
+  RedisReply reply = ReceiveFirst(options.use_tls, deadline);
   if (has_password) {
-    const RedisReply reply = TryReceive(kSmallValueMaxBytes, deadline);
     const bool is_refused = reply.IsError("WRONGPASS") || reply.IsError("ERR");
     if (is_refused && !reply.IsError("ERR max")) RefuseLogIn(place_, reply);
     if (reply.type == Type::kError) ThrowRedisError(place_, reply);
+    reply = TryReceive(kSmallValueMaxBytes, deadline);
   }
-  const RedisReply hello = TryReceive(kSmallValueMaxBytes, deadline);
+  const RedisReply& hello = reply;
   // Servers before Redis 6 speak RESP2 only, which will do.
   const bool is_resp3 = hello.type == Type::kArray;
   if (hello.type == Type::kError && !hello.IsError("ERR unknown") && !hello.IsError("NOPROTO") &&
@@ -138,7 +140,17 @@ void RedisConnection::LogIn(const RedisOptions& options, const Deadline& deadlin
     throw Error(ErrorCode::kUnavailable,
                 fmt::format("{}: it is a read-only replica: name the primary's endpoint", place_));
   }
+  if (!watches) return;
   server_.can_track = TryReceive(kSmallValueMaxBytes, deadline).type == Type::kStatus && is_resp3;
+}
+
+RedisReply RedisConnection::ReceiveFirst(bool uses_tls, const Deadline& deadline) {
+  try {
+    return TryReceive(kSmallValueMaxBytes, deadline);
+  } catch (const Error& error) {
+    if (uses_tls || error.code() != ErrorCode::kUnavailable) throw;
+    throw Error(error.code(), error.message() + " (if it speaks TLS, write rediss://)");
+  }
 }
 
 void RedisConnection::ReadInfo(std::string_view text) {

@@ -1,11 +1,12 @@
 // One connection to a Redis server: logged in, in its database, and able to say what was written.
 //
-// The server tells of writes by client-side caching (CLIENT TRACKING): a key that was read while
-// tracked, even a missing one, is named in a push on this connection when somebody writes it. Reads
-// are tracked one by one (OPTIN). The server registers the key before it reads it, so a write
-// cannot slip in between, and the pushes come on the connection that asked (RESP3), so a
-// registration cannot outlive what it serves. Source:
-// https://redis.io/docs/reference/client-side-caching.
+// A connection that watches uses client-side caching (CLIENT TRACKING): a key that was read on it,
+// even a missing one, is named in a push when somebody writes it. The server registers the key
+// before it reads it, so a write cannot slip in between; and the pushes come on the connection that
+// read (RESP3), so a registration cannot outlive what it serves. Such a connection is for reading
+// only: Redis 6 puts the push for a write of its own into the midst of EXEC's reply, and NOLOOP,
+// which would keep such pushes away, lets a full tracking table forget keys without a word.
+// Source: https://redis.io/docs/reference/client-side-caching
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ struct RedisServerInfo {
   std::string role;  // "master", "slave"
   uint64_t maxmemory_bytes = 0;
   std::string maxmemory_policy;
-  bool can_track = false;
+  bool can_track = false;  // known only where that was asked for
 };
 
 // Errors of all calls, naming host:port: kUnavailable for what may pass, kDeadlineExceeded, and
@@ -35,7 +36,8 @@ class RedisConnection {
  public:
   // Connects, logs in, selects the database and asks who is there: one round trip after those of
   // TCP and TLS. Errors: also those of net::Stream::Connect.
-  RedisConnection(const RedisOptions& options, const base::Deadline& deadline);
+  // watches: AwaitWrites will be called, if server().can_track.
+  RedisConnection(const RedisOptions& options, bool watches, const base::Deadline& deadline);
 
   const RedisServerInfo& server() const { return server_; }
 
@@ -48,13 +50,14 @@ class RedisConnection {
 
   // Forgets the pushes that have come so far.
   void ForgetWrites() { written_.clear(); }
-  // Blocks until keys that were read tracked have been written, and returns their names: "" if the
+  // Blocks until keys that were read here have been written, and returns their names: "" if the
   // server no longer knows which. Nothing if the deadline passes first. Asks an idle server now and
   // then whether it is there, so the death of one is noticed within seconds.
   std::vector<std::string> AwaitWrites(const base::Deadline& deadline);
 
  private:
-  void LogIn(const RedisOptions& options, const base::Deadline& deadline);
+  void LogIn(const RedisOptions& options, bool watches, const base::Deadline& deadline);
+  RedisReply ReceiveFirst(bool uses_tls, const base::Deadline& deadline);
   void ReadInfo(std::string_view text);
   // False if it was no push.
   bool Note(const RedisReply& reply);

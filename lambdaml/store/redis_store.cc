@@ -69,7 +69,7 @@ Deadline LookDeadline(const Deadline& deadline) {
 
 RedisStore::RedisStore(RedisOptions options) : options_(std::move(options)), nonce_(RandomNonce()) {
   const Deadline deadline = Deadline::After(kOpenPatience);
-  Do("open", "a connection", deadline, [&](RedisConnection& connection, Attempt&) {
+  Do("open", "a connection", Use::kWaiting, deadline, [&](RedisConnection& connection, Attempt&) {
     LookAt(connection.server());
     ReadLimits(connection, deadline);
   });
@@ -112,16 +112,20 @@ void RedisStore::ReadLimits(RedisConnection& connection, const Deadline& deadlin
   capabilities_.value_size_max_bytes = size_max_bytes - kVersionSizeBytes;
 }
 
-std::unique_ptr<RedisConnection> RedisStore::Take(const Deadline& deadline) {
+std::unique_ptr<RedisConnection> RedisStore::Take(Use use, const Deadline& deadline) {
   {
     const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      auto connection = std::move(idle_.back());
-      idle_.pop_back();
+    Connections& idle = IdleFor(use);
+    if (!idle.empty()) {
+      auto connection = std::move(idle.back());
+      idle.pop_back();
       return connection;
     }
   }
-  auto connection = std::make_unique<RedisConnection>(options_, deadline);
+  auto connection = std::make_unique<RedisConnection>(options_, use == Use::kWaiting, deadline);
+  if (use == Use::kWaiting && capabilities_.has_native_wait && !connection->server().can_track) {
+    throw Error(ErrorCode::kPermissionDenied, "the server no longer allows CLIENT TRACKING");
+  }
   const std::string& run_id = connection->server().run_id;
   const std::lock_guard lock(mutex_);
   if (!run_id_.empty() && !run_id.empty() && run_id != run_id_) ++restarts_;
@@ -129,20 +133,17 @@ std::unique_ptr<RedisConnection> RedisStore::Take(const Deadline& deadline) {
   return connection;
 }
 
-void RedisStore::GiveBack(std::unique_ptr<RedisConnection> connection) {
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(connection));
-}
-
-void RedisStore::Do(std::string_view operation, std::string_view key, const Deadline& deadline,
+void RedisStore::Do(std::string_view operation, std::string_view key, Use use,
+                    const Deadline& deadline,
                     const std::function<void(RedisConnection&, Attempt&)>& work) {
   std::optional<net::Retry> retry;
   Attempt attempt;
   while (true) {
     try {
-      std::unique_ptr<RedisConnection> connection = Take(deadline);
+      std::unique_ptr<RedisConnection> connection = Take(use, deadline);
       work(*connection, attempt);
-      GiveBack(std::move(connection));
+      const std::lock_guard lock(mutex_);
+      IdleFor(use).push_back(std::move(connection));
       return;
     } catch (const Error& error) {
       if (!retry || std::exchange(attempt.is_answered, false)) {
@@ -155,8 +156,10 @@ void RedisStore::Do(std::string_view operation, std::string_view key, const Dead
     }
     ++attempt.number;
     meter_.CountRetry();
+    // What broke one connection has likely broken all.
     const std::lock_guard lock(mutex_);
-    idle_.clear();  // what broke one connection has likely broken all
+    idle_.clear();
+    idle_waiting_.clear();
   }
 }
 
@@ -192,15 +195,17 @@ void RedisStore::PutAll(std::span<const KeyValue> entries, const Deadline& deadl
   for (const auto& [key, value] : entries) CheckWrite("put", key, value, deadline);
   for (; !entries.empty(); entries = entries.subspan(std::min(entries.size(), kWritesAtOnce))) {
     const auto batch = entries.first(std::min(entries.size(), kWritesAtOnce));
-    Do("put", batch.front().key, deadline, [&](RedisConnection& connection, Attempt&) {
-      RedisRequest request;
-      for (const auto& [key, value] : batch) {
-        AddSet(key, MakeVersion(), value, SetIf::kAlways, &request);
-        meter_.CountPut(value.size());
-      }
-      connection.Send(request, deadline);
-      for (size_t i = 0; i < batch.size(); ++i) connection.Receive(kSmallReplyMaxBytes, deadline);
-    });
+    Do("put", batch.front().key, Use::kCommands, deadline,
+       [&](RedisConnection& connection, Attempt&) {
+         RedisRequest request;
+         for (const auto& [key, value] : batch) {
+           AddSet(key, MakeVersion(), value, SetIf::kAlways, &request);
+           meter_.CountPut(value.size());
+         }
+         connection.Send(request, deadline);
+         for (size_t i = 0; i < batch.size(); ++i)
+           connection.Receive(kSmallReplyMaxBytes, deadline);
+       });
   }
 }
 
@@ -208,20 +213,21 @@ bool RedisStore::PutIfAbsent(const std::string& key, ByteSpan value, const Deadl
   CheckWrite("create", key, value, deadline);
   const std::string version = MakeVersion();
   bool is_created = false;
-  Do("create", key, deadline, [&](RedisConnection& connection, const Attempt& attempt) {
-    meter_.CountPut(value.size());
-    RedisRequest request;
-    AddSet(key, version, value, SetIf::kAbsent, &request);
-    connection.Send(request, deadline);
-    is_created = connection.Receive(kSmallReplyMaxBytes, deadline).type == Type::kStatus;
-    if (is_created || attempt.number == 0) return;
-    // An earlier attempt may have created it, and its answer was lost.
-    meter_.CountGet();
-    RedisRequest question;
-    question.Add({"GETRANGE", NameOf(key), "0", std::to_string(kVersionSizeBytes - 1)});
-    connection.Send(question, deadline);
-    is_created = connection.Receive(kSmallReplyMaxBytes, deadline).bulk.text() == version;
-  });
+  Do("create", key, Use::kCommands, deadline,
+     [&](RedisConnection& connection, const Attempt& attempt) {
+       meter_.CountPut(value.size());
+       RedisRequest request;
+       AddSet(key, version, value, SetIf::kAbsent, &request);
+       connection.Send(request, deadline);
+       is_created = connection.Receive(kSmallReplyMaxBytes, deadline).type == Type::kStatus;
+       if (is_created || attempt.number == 0) return;
+       // An earlier attempt may have created it, and its answer was lost.
+       meter_.CountGet();
+       RedisRequest question;
+       question.Add({"GETRANGE", NameOf(key), "0", std::to_string(kVersionSizeBytes - 1)});
+       connection.Send(question, deadline);
+       is_created = connection.Receive(kSmallReplyMaxBytes, deadline).bulk.text() == version;
+     });
   return is_created;
 }
 
@@ -252,7 +258,7 @@ std::optional<VersionedValue> RedisStore::GetVersioned(const std::string& key,
   CheckKey(key);
   CheckDeadline("get", key, deadline);
   std::optional<VersionedValue> found;
-  Do("get", key, deadline, [&](RedisConnection& connection, Attempt&) {
+  Do("get", key, Use::kCommands, deadline, [&](RedisConnection& connection, Attempt&) {
     meter_.CountGet();
     RedisRequest request;
     request.Add({"GET", NameOf(key)});
@@ -267,7 +273,7 @@ bool RedisStore::CompareAndSwap(const std::string& key, const std::string& versi
   CheckWrite("compare-and-swap", key, value, deadline);
   const std::string next_version = MakeVersion();
   bool is_swapped = false;
-  Do("compare-and-swap", key, deadline, [&](RedisConnection& connection, Attempt&) {
+  Do("compare-and-swap", key, Use::kCommands, deadline, [&](RedisConnection& connection, Attempt&) {
     is_swapped = TrySwap(connection, key, version, next_version, value, deadline);
   });
   return is_swapped;
@@ -309,14 +315,16 @@ void RedisStore::Delete(std::span<const std::string> keys, const Deadline& deadl
   if (!keys.empty()) CheckDeadline("delete", keys.front(), deadline);
   for (; !keys.empty(); keys = keys.subspan(std::min(keys.size(), kDeletesAtOnce))) {
     const auto batch = keys.first(std::min(keys.size(), kDeletesAtOnce));
-    Do("delete", batch.front(), deadline, [&](RedisConnection& connection, Attempt&) {
-      meter_.CountDelete(batch.size());
-      RedisRequest request;
-      // One by one: servers in cluster mode refuse several keys in one command.
-      for (const std::string& key : batch) request.Add({"UNLINK", NameOf(key)});
-      connection.Send(request, deadline);
-      for (size_t i = 0; i < batch.size(); ++i) connection.Receive(kSmallReplyMaxBytes, deadline);
-    });
+    Do("delete", batch.front(), Use::kCommands, deadline,
+       [&](RedisConnection& connection, Attempt&) {
+         meter_.CountDelete(batch.size());
+         RedisRequest request;
+         // One by one: servers in cluster mode refuse several keys in one command.
+         for (const std::string& key : batch) request.Add({"UNLINK", NameOf(key)});
+         connection.Send(request, deadline);
+         for (size_t i = 0; i < batch.size(); ++i)
+           connection.Receive(kSmallReplyMaxBytes, deadline);
+       });
   }
 }
 
@@ -324,7 +332,7 @@ std::vector<std::string> RedisStore::List(std::string_view prefix, const Deadlin
   CheckDeadline("list", prefix, deadline);
   const std::string pattern = PatternOf(NameOf(prefix));
   std::set<std::string> keys;  // SCAN may give a key twice
-  Do("list", prefix, deadline, [&](RedisConnection& connection, Attempt&) {
+  Do("list", prefix, Use::kCommands, deadline, [&](RedisConnection& connection, Attempt&) {
     keys.clear();
     std::string cursor = "0";
     do {
@@ -348,7 +356,7 @@ std::vector<std::string> RedisStore::List(std::string_view prefix, const Deadlin
 }
 
 RedisStore::Values RedisStore::ReadAll(RedisConnection& connection,
-                                       std::span<const std::string> keys, bool is_tracked,
+                                       std::span<const std::string> keys,
                                        const Deadline& deadline) {
   Values values;
   values.reserve(keys.size());
@@ -356,14 +364,10 @@ RedisStore::Values RedisStore::ReadAll(RedisConnection& connection,
     const auto batch = keys.first(std::min(keys.size(), kReadsAtOnce));
     keys = keys.subspan(batch.size());
     RedisRequest request;
-    for (const std::string& key : batch) {
-      if (is_tracked) request.Add({"CLIENT", "CACHING", "YES"});
-      request.Add({"GET", NameOf(key)});
-    }
+    for (const std::string& key : batch) request.Add({"GET", NameOf(key)});
     meter_.CountGet(batch.size());
     connection.Send(request, deadline);
     for (const std::string& key : batch) {
-      if (is_tracked) connection.Receive(kSmallReplyMaxBytes, deadline);
       auto found = ReceiveValue(connection, key, deadline);
       values.push_back(found ? std::optional(std::move(found->value)) : std::nullopt);
     }
@@ -382,9 +386,9 @@ std::vector<std::optional<base::Blob>> RedisStore::WaitAll(std::span<const std::
     return PollForAll(keys, kPollIntervals, deadline, meter_,
                       [&](std::span<const std::string> missing, const Deadline& look_deadline) {
                         Values values;
-                        Do("wait for", missing.front(), look_deadline,
+                        Do("wait for", missing.front(), Use::kCommands, look_deadline,
                            [&](RedisConnection& connection, Attempt&) {
-                             values = ReadAll(connection, missing, false, look_deadline);
+                             values = ReadAll(connection, missing, look_deadline);
                            });
                         return values;
                       });
@@ -401,7 +405,7 @@ void RedisStore::AwaitAll(std::span<const std::string> keys, const Deadline& dea
   const auto look = [&](RedisConnection& connection, const std::vector<size_t>& places) {
     std::vector<std::string> missing;
     for (const size_t place : places) missing.push_back(keys[place]);
-    Values found = ReadAll(connection, missing, true, LookDeadline(deadline));
+    Values found = ReadAll(connection, missing, LookDeadline(deadline));
     for (size_t i = 0; i < places.size(); ++i) (*values)[places[i]] = std::move(found[i]);
   };
   // The places of the keys that are missing, of those among the written ones.
@@ -416,7 +420,7 @@ void RedisStore::AwaitAll(std::span<const std::string> keys, const Deadline& dea
     }
     return places;
   };
-  Do("wait for", keys.front(), LookDeadline(deadline),
+  Do("wait for", keys.front(), Use::kWaiting, LookDeadline(deadline),
      [&](RedisConnection& connection, Attempt& attempt) {
        connection.ForgetWrites();
        std::vector<std::string> written = {""};

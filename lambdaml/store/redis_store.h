@@ -25,7 +25,7 @@
 
 namespace lambdaml::store {
 
-// Threads that call at once have a connection each; connections are kept.
+// Threads that call at once have a connection each, and another to wait on; connections are kept.
 class RedisStore final : public Store {
  public:
   // Connects and looks at the server. Errors: also kInvalidArgument if the server evicts values
@@ -62,11 +62,14 @@ class RedisStore final : public Store {
   };
   using Values = std::vector<std::optional<base::Blob>>;
 
+  enum class Use { kCommands, kWaiting };  // of a connection
+  using Connections = std::vector<std::unique_ptr<RedisConnection>>;
+
   // Calls the work with a connection, and again with a new one after failures that may pass.
-  void Do(std::string_view operation, std::string_view key, const base::Deadline& deadline,
+  void Do(std::string_view operation, std::string_view key, Use use, const base::Deadline& deadline,
           const std::function<void(RedisConnection&, Attempt&)>& work);
-  std::unique_ptr<RedisConnection> Take(const base::Deadline& deadline);
-  void GiveBack(std::unique_ptr<RedisConnection> connection);
+  std::unique_ptr<RedisConnection> Take(Use use, const base::Deadline& deadline);
+  Connections& IdleFor(Use use) { return use == Use::kWaiting ? idle_waiting_ : idle_; }
 
   // Learn what the server can do, and refuse one that evicts values.
   void LookAt(const RedisServerInfo& server);
@@ -81,8 +84,8 @@ class RedisStore final : public Store {
               RedisRequest* request) const;
   std::optional<VersionedValue> ReceiveValue(RedisConnection& connection, std::string_view key,
                                              const base::Deadline& deadline);
-  // Reads keys, many in one round trip; tracked, so that AwaitWrites tells of later writes.
-  Values ReadAll(RedisConnection& connection, std::span<const std::string> keys, bool is_tracked,
+  // Reads keys, many in one round trip.
+  Values ReadAll(RedisConnection& connection, std::span<const std::string> keys,
                  const base::Deadline& deadline);
   bool TrySwap(RedisConnection& connection, const std::string& key, const std::string& version,
                const std::string& next_version, base::ByteSpan value,
@@ -98,7 +101,8 @@ class RedisStore final : public Store {
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  std::vector<std::unique_ptr<RedisConnection>> idle_;
+  Connections idle_;
+  Connections idle_waiting_;
   std::string run_id_;
   uint64_t restarts_ = 0;
 };

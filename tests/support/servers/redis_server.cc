@@ -9,10 +9,19 @@
 namespace lambdaml::test {
 namespace {
 
-ProgramOptions Command(const std::string& folder, int port, std::vector<std::string> arguments) {
+ProgramOptions Command(const std::string& folder, int port,
+                       const std::vector<std::string>& arguments,
+                       const TestCertificates* certificates) {
   std::vector<std::string> all = {"--bind", "127.0.0.1", "--save", "", "--dir", folder};
-  // With TLS, the test's own arguments say on which port.
-  all.insert(all.end(), {"--port", std::to_string(port)});
+  const std::string port_text = std::to_string(port);
+  if (certificates == nullptr) {
+    all.insert(all.end(), {"--port", port_text});
+  } else {
+    all.insert(all.end(), {"--port", "0", "--tls-port", port_text, "--tls-auth-clients", "no"});
+    all.insert(all.end(), {"--tls-cert-file", certificates->certificate()});
+    all.insert(all.end(), {"--tls-key-file", certificates->key()});
+    all.insert(all.end(), {"--tls-ca-cert-file", certificates->authority()});
+  }
   all.insert(all.end(), arguments.begin(), arguments.end());
   return {.program = FindProgram("redis-server"),
           .arguments = std::move(all),
@@ -31,13 +40,7 @@ class RedisPlace final : public StorePlace {
   }
 
  private:
-  static std::string FreshUrl() {
-    std::random_device random;
-    return fmt::format("{}?prefix=test-{:08x}{:08x}", RedisServer::Shared().url(), random(),
-                       random());
-  }
-
-  const std::string url_ = FreshUrl();
+  const std::string url_ = RedisServer::Shared().FreshUrl();
 };
 
 }  // namespace
@@ -47,15 +50,20 @@ RedisServer& RedisServer::Shared() {
   return server;
 }
 
-RedisServer::RedisServer(std::vector<std::string> arguments)
+RedisServer::RedisServer(const std::vector<std::string>& arguments,
+                         const TestCertificates* certificates)
     : folder_("/tmp", "lambdaml_redis_"),
       process_(
-          std::make_unique<ServerProcess>(Command(folder_.path(), port_, std::move(arguments)),
+          std::make_unique<ServerProcess>(Command(folder_.path(), port_, arguments, certificates),
                                           [port = port_] { return AcceptsConnections(port); })) {}
 
 std::string RedisServer::place() const { return fmt::format("127.0.0.1:{}", port_); }
 
-std::string RedisServer::url() const { return "redis://" + place(); }
+std::string RedisServer::FreshUrl(const std::string& login) const {
+  std::random_device random;
+  return fmt::format("redis://{}{}{}/0?prefix=test-{:08x}{:08x}", login, login.empty() ? "" : "@",
+                     place(), random(), random());
+}
 
 std::string RedisServer::Ask(const std::vector<std::string>& arguments) const {
   std::vector<std::string> all = {"-p", std::to_string(port_), "--no-auth-warning"};

@@ -8,6 +8,7 @@
 #include "lambdaml/base/file.h"
 
 #include "support/servers/server_process.h"
+#include "support/servers/test_certificates.h"
 #include "support/store_backend.h"
 
 namespace lambdaml::test {
@@ -22,12 +23,15 @@ class RedisServer {
   // The server of this process, started by the first call and ended with the process.
   static RedisServer& Shared();
 
-  // `arguments`: further options of its command line, as in {"--requirepass", "secret"}.
-  explicit RedisServer(std::vector<std::string> arguments = {});
+  // `arguments`: further options of its command line, as in {"--requirepass", "secret"}. With
+  // certificates it speaks TLS only.
+  explicit RedisServer(const std::vector<std::string>& arguments = {},
+                       const TestCertificates* certificates = nullptr);
 
   int port() const { return port_; }
   std::string place() const;  // 127.0.0.1:port
-  std::string url() const;    // redis://127.0.0.1:port
+  // redis://[login@]127.0.0.1:port/0?prefix=, with a prefix that no other URL has
+  std::string FreshUrl(const std::string& login = "") const;
   ServerProcess& process() { return *process_; }
 
   // Runs redis-cli with these arguments, and returns what it prints, without the last newline.

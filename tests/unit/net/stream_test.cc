@@ -1,20 +1,18 @@
 #include "lambdaml/net/stream.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
-#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <optional>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/random.h"
+
+#include "support/loopback_peer.h"
 
 namespace lambdaml::net {
 namespace {
@@ -25,50 +23,11 @@ using base::ByteSpan;
 using base::Deadline;
 using base::ErrorCode;
 using std::chrono::milliseconds;
+using test::LoopbackPeer;
+using test::SendAll;
 using testing::HasSubstr;
 
 Deadline Soon() { return Deadline::After(std::chrono::seconds(30)); }
-
-// A peer on 127.0.0.1 that accepts one connection and does with it what the test says.
-class Peer {
- public:
-  explicit Peer(std::function<void(int socket)> talk)
-      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listener_.get(), generic, size) != 0 || ::listen(listener_.get(), 1) != 0 ||
-        ::getsockname(listener_.get(), generic, &size) != 0) {
-      throw std::runtime_error("cannot listen");
-    }
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this, talk = std::move(talk)] {
-      const base::FileDescriptor socket(::accept(listener_.get(), nullptr, nullptr));
-      if (socket.get() >= 0) talk(socket.get());
-    });
-  }
-  ~Peer() {
-    ::shutdown(listener_.get(), SHUT_RDWR);  // ends an accept that nobody has come for
-    thread_.join();
-  }
-
-  int port() const { return port_; }
-
- private:
-  base::FileDescriptor listener_;
-  int port_ = 0;
-  std::thread thread_;
-};
-
-void Send(int socket, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
-    if (count <= 0) return;
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-}
 
 std::string ReceiveAll(int socket) {
   std::string all;
@@ -80,7 +39,7 @@ std::string ReceiveAll(int socket) {
   return all;
 }
 
-Stream ConnectTo(const Peer& peer, base::Duration silence_max = std::chrono::seconds(10)) {
+Stream ConnectTo(const LoopbackPeer& peer, base::Duration silence_max = std::chrono::seconds(10)) {
   return Stream::Connect("127.0.0.1", peer.port(), {.silence_max = silence_max}, Soon());
 }
 
@@ -101,7 +60,8 @@ std::string Read(Stream& stream, size_t size) {
 }
 
 TEST(Stream, ReadsLinesAndBytesInAnyMixture) {
-  const Peer peer([](int socket) { Send(socket, "first\r\nsecond\n\r\nabcdefthird\r\nrest"); });
+  const LoopbackPeer peer(
+      [](int socket) { SendAll(socket, "first\r\nsecond\n\r\nabcdefthird\r\nrest"); });
   Stream stream = ConnectTo(peer);
   EXPECT_EQ(stream.ReadLine(6, Soon()), "first");
   EXPECT_EQ(stream.ReadLine(100, Soon()), "second");
@@ -120,11 +80,11 @@ TEST(Stream, ReadsTheSameHoweverTheBytesAreSplit) {
     const std::string payload(random.Below(300), static_cast<char>('a' + i % 26));
     sent += std::to_string(payload.size()) + "\r\n" + payload;
   }
-  const Peer peer([&](int socket) {
+  const LoopbackPeer peer([&](int socket) {
     base::Random splits(11);
     for (size_t at = 0; at < sent.size();) {
       const size_t size = std::min<size_t>(sent.size() - at, 1 + splits.Below(40));
-      Send(socket, std::string_view(sent).substr(at, size));
+      SendAll(socket, std::string_view(sent).substr(at, size));
       at += size;
     }
   });
@@ -143,7 +103,7 @@ TEST(Stream, WritesPartsInTheirOrderThroughAFullSocket) {
   base::Random random(3);
   for (std::byte& byte : large) byte = static_cast<std::byte>(random.Next() & 0xFF);
   {
-    const Peer peer([&](int socket) {
+    const LoopbackPeer peer([&](int socket) {
       std::this_thread::sleep_for(milliseconds(20));  // the sender's buffer is full by then
       received = ReceiveAll(socket);
     });
@@ -162,7 +122,7 @@ TEST(Stream, WritesPartsInTheirOrderThroughAFullSocket) {
 TEST(Stream, SaysWhereNobodyListens) {
   int port = 0;
   {
-    port = Peer([](int) {}).port();
+    port = LoopbackPeer([](int) {}).port();
   }
   const auto error = ErrorOf([&] { Stream::Connect("127.0.0.1", port, {}, Soon()); });
   ASSERT_TRUE(error);
@@ -181,13 +141,13 @@ TEST(Stream, SaysThatAHostDoesNotExist) {
 
 TEST(Stream, TriesEveryAddressOfAHost) {
   // "localhost" is ::1 and 127.0.0.1 on most machines; the peer listens on the latter only.
-  const Peer peer([](int socket) { Send(socket, "hello\n"); });
+  const LoopbackPeer peer([](int socket) { SendAll(socket, "hello\n"); });
   Stream stream = Stream::Connect("localhost", peer.port(), {}, Soon());
   EXPECT_EQ(stream.ReadLine(10, Soon()), "hello");
 }
 
 TEST(Stream, EndsEveryWaitAtItsDeadline) {
-  const Peer peer([](int socket) { ReceiveAll(socket); });
+  const LoopbackPeer peer([](int socket) { ReceiveAll(socket); });
   Stream stream = ConnectTo(peer);
   std::array<std::byte, 1> byte{};
   const auto late = [] { return Deadline::After(milliseconds(20)); };
@@ -199,7 +159,7 @@ TEST(Stream, EndsEveryWaitAtItsDeadline) {
 
 TEST(Stream, EndsAWriteThatNobodyReadsAtItsDeadline) {
   std::atomic<bool> done{false};
-  const Peer peer([&](int) {
+  const LoopbackPeer peer([&](int) {
     while (!done) std::this_thread::sleep_for(milliseconds(1));
   });
   Stream stream = ConnectTo(peer);
@@ -212,7 +172,7 @@ TEST(Stream, EndsAWriteThatNobodyReadsAtItsDeadline) {
 }
 
 TEST(Stream, NoticesASilentPeerLongBeforeAFarDeadline) {
-  const Peer peer([](int socket) { ReceiveAll(socket); });
+  const LoopbackPeer peer([](int socket) { ReceiveAll(socket); });
   Stream stream = ConnectTo(peer, milliseconds(30));
   const auto error = ErrorOf([&] { stream.ReadLine(10, Soon()); });
   ASSERT_TRUE(error);
@@ -221,7 +181,7 @@ TEST(Stream, NoticesASilentPeerLongBeforeAFarDeadline) {
 }
 
 TEST(Stream, NoticesTheEndOfTheConnection) {
-  const Peer peer([](int socket) { Send(socket, "half a li"); });
+  const LoopbackPeer peer([](int socket) { SendAll(socket, "half a li"); });
   Stream stream = ConnectTo(peer);
   EXPECT_TRUE(stream.WaitReadable(Soon()));
   const auto error = ErrorOf([&] { stream.ReadLine(100, Soon()); });
@@ -231,7 +191,7 @@ TEST(Stream, NoticesTheEndOfTheConnection) {
 }
 
 TEST(Stream, WritingToAPeerThatHasGoneIsAnErrorAndNoSignal) {
-  const Peer peer([](int) {});
+  const LoopbackPeer peer([](int) {});
   Stream stream = ConnectTo(peer);
   EXPECT_TRUE(stream.WaitReadable(Soon()));  // the end
   const base::Bytes large(1'000'000);
@@ -243,7 +203,7 @@ TEST(Stream, WritingToAPeerThatHasGoneIsAnErrorAndNoSignal) {
 }
 
 TEST(Stream, RefusesALineLongerThanItsLimit) {
-  const Peer peer([](int socket) { Send(socket, std::string(100'000, 'x') + "\n"); });
+  const LoopbackPeer peer([](int socket) { SendAll(socket, std::string(100'000, 'x') + "\n"); });
   Stream stream = ConnectTo(peer);
   const auto error = ErrorOf([&] { stream.ReadLine(1000, Soon()); });
   ASSERT_TRUE(error);
@@ -252,7 +212,7 @@ TEST(Stream, RefusesALineLongerThanItsLimit) {
 }
 
 TEST(Stream, AClosedStreamSaysSo) {
-  const Peer peer([](int socket) { ReceiveAll(socket); });
+  const LoopbackPeer peer([](int socket) { ReceiveAll(socket); });
   Stream stream = ConnectTo(peer);
   stream.Close();
   EXPECT_EQ(ErrorOf([&] { stream.WriteAll({}, Soon()); })->code(), ErrorCode::kUnavailable);
@@ -260,7 +220,7 @@ TEST(Stream, AClosedStreamSaysSo) {
 }
 
 TEST(Stream, APeerWithoutTlsIsAnError) {
-  const Peer peer([](int socket) { Send(socket, "-ERR unknown command\r\n"); });
+  const LoopbackPeer peer([](int socket) { SendAll(socket, "-ERR unknown command\r\n"); });
   const auto error =
       ErrorOf([&] { Stream::Connect("127.0.0.1", peer.port(), {.use_tls = true}, Soon()); });
   ASSERT_TRUE(error);
@@ -269,7 +229,7 @@ TEST(Stream, APeerWithoutTlsIsAnError) {
 }
 
 TEST(Stream, AnAuthoritiesFileThatIsNoneIsTheUsersMistake) {
-  const Peer peer([](int socket) { ReceiveAll(socket); });
+  const LoopbackPeer peer([](int socket) { ReceiveAll(socket); });
   const auto error = ErrorOf([&] {
     Stream::Connect("127.0.0.1", peer.port(), {.use_tls = true, .ca_file = "/nonexistent.pem"},
                     Soon());
