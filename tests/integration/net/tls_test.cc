@@ -6,6 +6,7 @@
 #include "lambdaml/net/http_client.h"
 
 #include "support/servers/server_process.h"
+#include "support/servers/test_certificates.h"
 
 namespace lambdaml::net {
 namespace {
@@ -17,38 +18,29 @@ using std::chrono::seconds;
 using testing::AllOf;
 using testing::HasSubstr;
 
-// A server with a certificate for "localhost" that no system trusts.
+// A server that calls itself "localhost", by an authority that no system trusts.
 class TlsServer {
  public:
-  TlsServer() : folder_(::testing::TempDir(), "tls-"), port_(test::FreePort()) {
-    const std::string openssl = test::FindProgram("openssl");
-    test::RunProgram({.program = openssl,
-                      .arguments = {"req", "-x509", "-newkey", "ec", "-pkeyopt",
-                                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                                    "-keyout", "key.pem", "-out", "certificate.pem"},
-                      .environment = {},
-                      .working_directory = folder_.path()},
-                     seconds(60));
-    server_ = std::make_unique<test::ServerProcess>(
-        test::ProgramOptions{
-            .program = openssl,
-            .arguments = {"s_server", "-quiet", "-www", "-key", "key.pem", "-cert",
-                          "certificate.pem", "-accept", "127.0.0.1:" + std::to_string(port_)},
-            .environment = {},
-            .working_directory = folder_.path()},
-        [port = port_] { return test::AcceptsConnections(port); });
-  }
+  TlsServer()
+      : certificates_("DNS:localhost"),
+        port_(test::FreePort()),
+        server_({.program = test::FindProgram("openssl"),
+                 .arguments = {"s_server", "-quiet", "-www", "-key", certificates_.key(), "-cert",
+                               certificates_.certificate(), "-accept",
+                               "127.0.0.1:" + std::to_string(port_)},
+                 .environment = {},
+                 .working_directory = ::testing::TempDir()},
+                [port = port_] { return test::AcceptsConnections(port); }) {}
 
   std::string url(const std::string& host) const {
     return "https://" + host + ":" + std::to_string(port_) + "/";
   }
-  std::string certificate() const { return folder_.path() + "/certificate.pem"; }
+  std::string authority() const { return certificates_.authority(); }
 
  private:
-  base::TemporaryDirectory folder_;
-  int port_;
-  std::unique_ptr<test::ServerProcess> server_;
+  const test::TestCertificates certificates_;
+  const int port_;
+  test::ServerProcess server_;
 };
 
 // Sends with AWS_CA_BUNDLE set to that path, or not set if it is empty.
@@ -65,9 +57,9 @@ HttpOutcome Send(const std::string& url, const std::string& ca_bundle) {
 }
 
 TEST(Tls, TrustsTheBundleOfTheEnvironmentAndNothingElse) {
-  if (!test::IsInstalled("openssl")) GTEST_SKIP() << "openssl is not installed";
+  if (!test::TestCertificates::CanBeMade()) GTEST_SKIP() << test::TestCertificates::kMissing;
   const TlsServer server;
-  const HttpOutcome trusted = Send(server.url("localhost"), server.certificate());
+  const HttpOutcome trusted = Send(server.url("localhost"), server.authority());
   ASSERT_TRUE(std::holds_alternative<HttpResponse>(trusted)) << std::get<Error>(trusted).message();
   EXPECT_EQ(std::get<HttpResponse>(trusted).status, 200);
 
@@ -77,7 +69,7 @@ TEST(Tls, TrustsTheBundleOfTheEnvironmentAndNothingElse) {
   EXPECT_THAT(std::get<Error>(unknown).message(),
               AllOf(HasSubstr("certificate of localhost:"), HasSubstr("AWS_CA_BUNDLE")));
 
-  const HttpOutcome other_host = Send(server.url("127.0.0.1"), server.certificate());
+  const HttpOutcome other_host = Send(server.url("127.0.0.1"), server.authority());
   ASSERT_TRUE(std::holds_alternative<Error>(other_host));
   EXPECT_EQ(std::get<Error>(other_host).code(), ErrorCode::kPermissionDenied);
 
