@@ -33,6 +33,7 @@ readonly PACKAGES='
   libgtest-dev           test   GoogleTest
   libgmock-dev           test   its matchers
   zstd                   test   makes .zst inputs
+  openssl                test   makes certificates; a TLS server
   radosgw                test   the S3 server, the gateway of Ceph
   ceph-mon               test   its monitor
   ceph-osd               test   its storage

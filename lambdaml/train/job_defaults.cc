@@ -17,6 +17,16 @@ namespace {
   throw base::Error(base::ErrorCode::kInvalidArgument, std::move(message));
 }
 
+// Only Memcached and Redis stand on nodes that are paid by the hour.
+void CheckCacheNode(const wire::Job& job) {
+  if (job.cache_node.empty()) return;
+  for (const std::string_view scheme : {"memcached://", "redis://", "rediss://"}) {
+    if (job.channel.starts_with(scheme)) return;
+  }
+  Refuse(fmt::format("--cache_node {}: only a memcached:// or redis:// channel has nodes",
+                     job.cache_node));
+}
+
 // An option that has no effect is a mistake somewhere: better said than trained.
 void CheckOptions(const wire::Job& job, const Workload& workload) {
   const base::Json given = wire::JobToJson(job);
@@ -51,6 +61,7 @@ void ResolveJob(wire::Job& job) {
   }
   const Workload& workload = WorkloadOf(job.model);
   CheckOptions(job, workload);
+  CheckCacheNode(job);
   workload.resolve(job);
   if (job.output.empty()) job.output = DefaultOutput(job.data, workload.output_suffix);
 }

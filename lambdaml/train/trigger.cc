@@ -26,6 +26,7 @@
 #include "lambdaml/train/gang.h"
 #include "lambdaml/train/run_directory.h"
 #include "lambdaml/train/service_environment.h"
+#include "lambdaml/train/service_use.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/train/workload.h"
 #include "lambdaml/wire/job_options.h"
@@ -141,9 +142,23 @@ class LocalRun {
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
+    CheckPrices();
     channel_->Prepare(base::Deadline::After(kPrepareTimeout));
     CheckChannel();
     channel_is_clean_ = false;
+  }
+
+  // Nothing is lost at the end of a run for want of a price.
+  void CheckPrices() const {
+    const report::ServiceUse use = {.service = std::string(channel_->capabilities().service)};
+    report::CostOf(prices_, report::Architecture::kX86, {}, std::span(&use, 1), CacheNodesOf(0));
+  }
+
+  std::optional<report::CacheNodes> CacheNodesOf(double seconds) const {
+    if (job_.cache_node.empty()) return std::nullopt;
+    const store::StoreUrl url = store::StoreUrl::Parse(job_.channel);
+    const auto count = static_cast<int64_t>(std::ranges::count(url.authority, ',') + 1);
+    return report::CacheNodes{.type = job_.cache_node, .count = count, .seconds = seconds};
   }
 
   // Puts and deletes a key: a channel that is not there, or that refuses, fails here and in
@@ -271,18 +286,19 @@ class LocalRun {
       summary.billed_ms += record.billed_duration_ms;
     }
     std::map<std::string, report::ServiceUse> uses;
-    for (const WorkerReport& worker : workers) {
-      for (const report::ServiceUse& use : worker.uses) {
-        report::ServiceUse& total = uses[use.service];
-        total.service = use.service;
-        total += use;
-      }
-    }
+    const auto add = [&](const report::ServiceUse& use) {
+      report::ServiceUse& total = uses[use.service];
+      total.service = use.service;
+      total += use;
+    };
+    for (const WorkerReport& worker : workers) std::ranges::for_each(worker.uses, add);
+    add(UseOf(*channel_));
+    add(UseOf(*run_store_));
     for (const auto& [service, use] : uses) summary.services.push_back(use);
     summary.invocations = static_cast<int64_t>(invocations.size());
     summary.gb_seconds = report::GbSeconds(invocations);
-    summary.cost =
-        report::CostOf(prices_, report::Architecture::kX86, invocations, summary.services);
+    summary.cost = report::CostOf(prices_, report::Architecture::kX86, invocations,
+                                  summary.services, CacheNodesOf(base::Seconds(Now() - started_)));
     summary.prices_as_of = prices_.as_of;
     summary.prices_region = prices_.region;
   }

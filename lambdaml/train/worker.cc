@@ -10,6 +10,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/peers.h"
+#include "lambdaml/train/service_use.h"
 #include "lambdaml/train/workload.h"
 
 namespace lambdaml::train {
@@ -24,21 +25,6 @@ uint64_t ResidentBytesMax() {
   rusage usage = {};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
-
-report::ServiceUse UseOf(const store::Store& store) {
-  const store::Counters counters = store.counters();
-  return {.service = std::string(store.capabilities().service),
-          .get_requests = counters.get_requests,
-          .put_requests = counters.put_requests,
-          .list_requests = counters.list_requests,
-          .delete_requests = counters.delete_requests,
-          .bytes_read = counters.bytes_read,
-          .bytes_written = counters.bytes_written,
-          .retries = counters.retries,
-          .read_units = counters.read_units,
-          .write_units = counters.write_units,
-          .waiting_seconds = base::Seconds(counters.waiting)};
 }
 
 // The worker as a chain of parts that live as long as the run.

@@ -65,7 +65,8 @@ bool HasOwnMounts() { return g_has_own_mounts; }
 
 Workbench::Workbench()
     : folder_(std::filesystem::temp_directory_path(), "lambdaml-e2e-"),
-      temporary_(folder_.path() + "/tmp") {
+      temporary_(folder_.path() + "/tmp"),
+      shared_memory_before_(EntriesBelow(kSharedMemory)) {
   base::MakeDirectories(temporary_);
   environment_ = {
       {"PATH", "/usr/bin:/bin"}, {"TMPDIR", temporary_}, {"LAMBDAML", LAMBDAML_PROGRAM}};
@@ -83,9 +84,20 @@ void Workbench::TearDown() {
   // One failure is enough: the next test is to find a clean machine.
   DescendantsLeft(RunTimeout());
   if (!g_has_own_mounts) return;
-  for (const std::string& name : EntriesBelow(kSharedMemory)) {
+  for (const std::string& name : LeftInSharedMemory()) {
     base::RemoveTree(fmt::format("{}/{}", kSharedMemory, name));
   }
+}
+
+std::vector<std::string> Workbench::LeftInSharedMemory() const {
+  const auto top = [](std::string_view entry) { return entry.substr(0, entry.find('/')); };
+  std::vector<std::string> entries = EntriesBelow(kSharedMemory);
+  std::erase_if(entries, [&](const std::string& entry) {
+    return std::ranges::any_of(shared_memory_before_, [&](const std::string& before) {
+      return top(before) == top(entry);
+    });
+  });
+  return entries;
 }
 
 std::string Workbench::Path(std::string_view name) const {
@@ -175,7 +187,7 @@ void Workbench::ExpectNothingLeft(base::Duration patience) const {
   do {
     files = EntriesBelow(temporary_);
     // Without mounts of our own there may be folders of somebody else's runs.
-    if (g_has_own_mounts) std::ranges::copy(EntriesBelow(kSharedMemory), std::back_inserter(files));
+    if (g_has_own_mounts) std::ranges::copy(LeftInSharedMemory(), std::back_inserter(files));
   } while (!files.empty() && !deadline.Expired() && Sleep(kPollInterval));
   EXPECT_THAT(files, ::testing::IsEmpty()) << "files are left";
 }

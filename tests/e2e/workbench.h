@@ -83,9 +83,12 @@ class Workbench : public ::testing::Test {
  private:
   ProgramOptions Program(const std::string& program, const Arguments& arguments) const;
   Outcome WaitFor(ChildProgram& program) const;
+  // What lies in /dev/shm and below, but for what was there before the test: that of its servers.
+  std::vector<std::string> LeftInSharedMemory() const;
 
   base::TemporaryDirectory folder_;
   std::string temporary_;
+  std::vector<std::string> shared_memory_before_;
   std::map<std::string, std::string> environment_;
 };
 

@@ -150,6 +150,12 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
   return children;
 }
 
+std::string CommandOf(pid_t pid) {
+  std::string command = ReadProcFile(pid, "cmdline");
+  std::ranges::replace(command, '\0', ' ');
+  return command;
+}
+
 void AdoptOrphans() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) base::ThrowErrno("adopt", "orphans", errno);
 }
@@ -163,9 +169,7 @@ std::vector<std::string> DescendantsLeft(base::Duration patience) {
   }
   std::vector<std::string> commands;
   for (const pid_t stray : strays) {
-    std::string command = ReadProcFile(stray, "cmdline");
-    std::replace(command.begin(), command.end(), '\0', ' ');
-    commands.push_back(fmt::format("{}: {}", stray, command));
+    commands.push_back(fmt::format("{}: {}", stray, CommandOf(stray)));
   }
   return commands;
 }

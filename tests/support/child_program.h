@@ -68,6 +68,9 @@ ProgramResult RunProgram(const ProgramOptions& options, base::Duration timeout);
 // The direct children of a process that still run.
 std::vector<pid_t> ChildrenOf(pid_t parent);
 
+// The command line of a process, or "" if there is none.
+std::string CommandOf(pid_t pid);
+
 // From now on, processes that outlive the programs started here become children of this process,
 // so that DescendantsLeft finds them.
 void AdoptOrphans();

@@ -172,5 +172,19 @@ TEST(DefaultBatchSize, IsATwentiethOfTheLargestShardWithinLimits) {
   EXPECT_EQ(DefaultBatchSize(11'000'000), 10'000);
 }
 
+TEST(ResolveJob, CacheNodesBelongToMemcachedAndRedis) {
+  wire::Job job;
+  job.data = "rows.libsvm";
+  job.cache_node = "cache.t3.small";
+  for (const char* url : {"memcached://h", "redis://h", "rediss://h"}) {
+    job.channel = url;
+    EXPECT_EQ(Resolved(job).cache_node, "cache.t3.small");
+  }
+  for (const char* url : {"", "s3://bucket"}) {
+    job.channel = url;
+    EXPECT_THROW(Resolved(job), base::Error) << url;
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::train
