@@ -177,10 +177,13 @@ void S3Client::Fail(const net::AwsRequest& request, std::string_view code,
                     request.operation, location_.bucket, client_.authority()));
   }
   if (code == kAccessDenied) {
+    // Servers that are not Amazon's may answer so to a wrong secret, too.
+    const std::string_view other_cause =
+        location_.is_custom_endpoint ? "; or access key and secret are not a pair it knows" : "";
     throw base::Error(
         ErrorCode::kPermissionDenied,
-        fmt::format("{}: {} denies access ({}): the credentials need {}", request.operation,
-                    client_.authority(), says, PermissionFor(request, location_)));
+        fmt::format("{}: {} denies access ({}): the credentials need {}{}", request.operation,
+                    client_.authority(), says, PermissionFor(request, location_), other_cause));
   }
   throw base::Error(ErrorCode::kUnavailable,
                     fmt::format("{}: {} answers {}", request.operation, client_.authority(), says));

@@ -148,7 +148,7 @@ TEST_F(S3StoreTest, AValueReplacedBetweenItsRangesIsReadAgain) {
     for (int i = 0; !done; ++i) s3->Put("value", value_of(1 + i % 3), Soon());
   });
   const store::Counters before = s3->counters();
-  constexpr int kReads = 30;
+  constexpr int kReads = 10;
   for (int i = 0; i < kReads; ++i) {
     const auto value = s3->Get("value", Soon());
     ASSERT_TRUE(value);

@@ -27,7 +27,11 @@ constexpr const char* kStorageId = "0b1c2d3e-4f5a-4b6c-8d7e-9f0a1b2c3d4e";
 // - paxos …: the monitor gathers changes for a second before it proposes them, and each of the
 //   gateway's pools is a change;
 // - tcp_nodelay: without it answers wait 40 ms for the client's delayed acknowledgement;
-// - rgw s3 auth use sts: otherwise session tokens are not looked at;
+// - rgw s3 auth use sts: otherwise session tokens are not looked at. With it, whoever shows wrong
+//   keys is denied access without being told why;
+// - osd client watch timeout: otherwise, for 30 s after a gateway was killed, its successors wait
+// for
+//   it to hear of new buckets. Living ones show up at each objecter tick;
 // - rgw gc …: deleted values give their memory back soon, but not while a reader may have them
 // open.
 constexpr const char* kConfig = R"([global]
@@ -74,6 +78,7 @@ memstore device bytes = 8589934592
 osd class load list = *
 osd class default list = *
 debug osd = 1
+osd client watch timeout = 3
 [client]
 rgw data = {folder}/gateway
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
@@ -87,6 +92,7 @@ rgw run sync thread = false
 rgw gc obj min wait = 60
 rgw gc processor period = 10
 rgw s3 auth use sts = true
+objecter tick interval = 1
 rgw sts key = abcdefghijklmnop
 )";
 
@@ -160,9 +166,13 @@ void RgwServer::StartStorage() {
   });
 }
 
+void RgwServer::MakeUser(const std::string& name, const net::Credentials& credentials) const {
+  Run("radosgw-admin", {"user", "create", "--uid", name, "--display-name", name, "--access-key",
+                        credentials.access_key_id, "--secret", credentials.secret_access_key});
+}
+
 void RgwServer::StartGateway() {
-  Run("radosgw-admin", {"user", "create", "--uid", "test", "--display-name", "test", "--access-key",
-                        credentials().access_key_id, "--secret", credentials().secret_access_key});
+  MakeUser("owner", credentials());  // makes the gateway's pools, too
   gateway_ = std::make_unique<ServerProcess>(Command("radosgw", {"-f", "-n", "client.rgw"}),
                                              [this] { return AcceptsConnections(port_); });
 }
@@ -171,6 +181,14 @@ net::Credentials RgwServer::credentials() {
   net::Credentials credentials;
   credentials.access_key_id = "AKIATESTTESTTEST0001";
   credentials.secret_access_key = "testsecret/with+chars=0123456789abcdefgh";
+  return credentials;
+}
+
+net::Credentials RgwServer::MakeStranger() const {
+  net::Credentials credentials;
+  credentials.access_key_id = "AKIATESTSTRANGER0002";
+  credentials.secret_access_key = "stranger/secret+0123456789abcdefghijklmn";
+  MakeUser("stranger", credentials);
   return credentials;
 }
 

@@ -33,8 +33,11 @@ class RgwServer {
   std::string host_endpoint() const;  // http://localhost:port, for http://bucket.localhost:port
   // s3://<path>?endpoint=…
   std::string Url(const std::string& path) const;
-  // Its only user's. The secret has characters that need encoding in URLs, as real ones do.
+  // Of the owner of all buckets. The secret has characters that need encoding in URLs, as real ones
+  // do.
   static net::Credentials credentials();
+  // Of another user, who may do nothing with the owner's buckets.
+  net::Credentials MakeStranger() const;
 
   // Creates a bucket with a name that was not there before, and returns it.
   std::string MakeBucket();
@@ -51,6 +54,7 @@ class RgwServer {
   void Run(const std::string& program, const std::vector<std::string>& arguments) const;
   void StartMonitor();
   void StartStorage();
+  void MakeUser(const std::string& name, const net::Credentials& credentials) const;
   void StartGateway();
 
   base::TemporaryDirectory folder_;

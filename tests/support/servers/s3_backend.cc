@@ -33,11 +33,12 @@ class S3Place final : public StorePlace {
 }  // namespace
 
 std::unique_ptr<store::S3Store> OpenS3(const RgwServer& server, const std::string& path,
-                                       const store::S3Sizes& sizes) {
+                                       const store::S3Sizes& sizes,
+                                       const net::Credentials& credentials) {
   const auto nothing_set = [](const std::string&) { return std::nullopt; };
   return std::make_unique<store::S3Store>(
       store::LocateS3(store::StoreUrl::Parse(server.Url(path)), nothing_set),
-      net::FixedCredentials(RgwServer::credentials()), sizes);
+      net::FixedCredentials(credentials), sizes);
 }
 
 StoreBackend S3Backend() {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "lambdaml/net/credentials.h"
 #include "lambdaml/store/s3_store.h"
 
 #include "support/servers/rgw_server.h"
@@ -11,9 +12,10 @@
 
 namespace lambdaml::test {
 
-// A store at `path` ("bucket/prefix") of the server, with the server's only user.
-std::unique_ptr<store::S3Store> OpenS3(const RgwServer& server, const std::string& path,
-                                       const store::S3Sizes& sizes = {});
+// A store at `path` ("bucket/prefix") of the server.
+std::unique_ptr<store::S3Store> OpenS3(
+    const RgwServer& server, const std::string& path, const store::S3Sizes& sizes = {},
+    const net::Credentials& credentials = RgwServer::credentials());
 
 StoreBackend S3Backend();
 
