@@ -78,16 +78,15 @@ void Count(Meter& meter, const net::AwsRequest& request, const net::HttpOutcome&
 // their answer with 200 before they have succeeded.
 std::optional<net::ServiceError> ParseError(const net::AwsRequest& request,
                                             const net::HttpResponse& response) {
-  if (response.status / 100 == 2 && request.method != "POST") return std::nullopt;
+  const bool is_success = response.status / 100 == 2;
+  if (is_success && request.method != "POST") return std::nullopt;
   const auto error = ParseS3Error(response.body.text());
-  std::string region(response.Header("x-amz-bucket-region").value_or(""));
-  if (!error) {
-    if (response.status / 100 == 2 || region.empty()) return std::nullopt;
-    return net::ServiceError{.code = "", .message = "", .region = std::move(region)};
-  }
-  return net::ServiceError{.code = error->code,
-                           .message = error->message,
-                           .region = error->region.empty() ? std::move(region) : error->region};
+  if (!error && is_success) return std::nullopt;
+  const S3Error told = error.value_or(S3Error{});
+  const std::string region(response.Header("x-amz-bucket-region").value_or(""));
+  return net::ServiceError{.code = told.code,
+                           .message = told.message,
+                           .region = told.region.empty() ? region : told.region};
 }
 
 net::AwsClientOptions ClientOptions(const S3Location& location,
