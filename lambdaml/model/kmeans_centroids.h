@@ -20,8 +20,10 @@ struct Centroids {
 // Centroids are at most so many: assignments are int32.
 inline constexpr int64_t kClustersMax = 1 << 30;
 
-// Throws unless 1 <= k <= kClustersMax, the size fits k and n_features, and every number is finite.
-// `what` names the centroids in the message. Errors: kInvalidArgument.
+// Throws unless 1 <= k <= kClustersMax and the size fits k and n_features. `what` names the
+// centroids in the message. Errors: kInvalidArgument.
+void CheckShape(const Centroids& centroids, std::string_view what);
+// The same, and throws unless every number is finite.
 void CheckCentroids(const Centroids& centroids, std::string_view what);
 
 }  // namespace lambdaml::model

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -15,18 +16,27 @@
 
 namespace lambdaml::model {
 
-// Memory: 12 bytes a row. Threads: one caller at a time.
+namespace kmeans {
+class Assigner;
+}
+
+// Memory: 12 bytes a row, 8 more once several centres were added together, and all centres.
+// Threads: one caller at a time.
 class NearestCentres {
  public:
   // The dataset's numbers and the pool must live as long as this.
   NearestCentres(data::Dataset dataset, base::ThreadPool& pool);
+  NearestCentres(const NearestCentres&) = delete;
+  NearestCentres& operator=(const NearestCentres&) = delete;
+  ~NearestCentres();
 
-  // Adds centres. One pass over the data however many there are; rows for which the triangle
-  // inequality shows that no new centre is nearer are not read.
+  // Adds centres. One pass over the data however many there are. Of one centre only those rows are
+  // read for which the triangle inequality leaves open whether it is nearer; of more the nearest is
+  // found as a step of Lloyd's iterations finds it.
   // Errors: kInvalidArgument for centres that are not finite or not of this many features.
   void Add(const Centroids& centres);
 
-  int64_t centre_count() const { return static_cast<int64_t>(centres_.k); }
+  int64_t centre_count() const { return centres_.k; }
 
   // Per row: D to the nearest centre; +inf before the first Add.
   std::span<const double> squared() const { return squared_; }
@@ -35,8 +45,13 @@ class NearestCentres {
   std::span<const int32_t> nearest() const { return nearest_; }
 
  private:
+  void AddOne(const float* centre);
+  void AddSeveral(const Centroids& centres);
+  void Offer(int64_t row, const float* centre, int64_t number);
+
   data::Dataset dataset_;
   base::ThreadPool& pool_;
+  std::unique_ptr<kmeans::Assigner> assigner_;  // once there were several centres
   Centroids centres_;
   std::vector<double> squared_;
   std::vector<int32_t> nearest_;

@@ -36,7 +36,8 @@ struct FarRow {
 class KMeansShard {
  public:
   struct Options {
-    bool prune = true;  // keep bounds on distances between steps
+    bool prune = true;         // keep bounds on distances between steps
+    bool best_kernels = true;  // use all the processor can do, not only what the build is for
   };
 
   // The dataset's numbers and the pool must live as long as the shard. A shard may have no rows.
@@ -62,6 +63,9 @@ class KMeansShard {
   // Centroids may change in any way between calls; pruning works best when they move little.
   // Errors: kInvalidArgument for centroids that are not finite or not of this many features.
   AssignStats Assign(const Centroids& centroids, std::span<double> sums, std::span<int64_t> counts);
+
+  // The share of rows · k distances that the last Assign computed: 1 if nothing was pruned.
+  double scored_share() const;
 
   // The cluster of each row after the last Assign; empty before the first.
   std::span<const int32_t> assignments() const;

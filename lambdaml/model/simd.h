@@ -99,6 +99,52 @@ inline F8 SumEach(const F8 (&v)[kLanes]) {
          __builtin_shufflevector(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 
+// The square root of each lane, rounded once; NaN below 0.
+inline F8 Sqrt(F8 x) {
+#if defined(__AVX2__) && defined(__FMA__)
+  return _mm256_sqrt_ps(x);
+#else
+  F8 v;
+  for (int i = 0; i < kLanes; ++i) v[i] = std::sqrt(x[i]);
+  return v;
+#endif
+}
+
+// Bit i is set where lane i of the mask is.
+inline uint32_t Bits(I8 mask) {
+#if defined(__AVX2__) && defined(__FMA__)
+  return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<F8>(mask)));
+#else
+  uint32_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= (mask[i] != 0 ? 1U : 0U) << i;
+  return bits;
+#endif
+}
+
+// Lane j of v[i] and lane i of v[j] change places.
+inline void Transpose(F8 (&v)[kLanes]) {
+  F8 pairs[kLanes];
+#pragma GCC unroll 4
+  for (int i = 0; i < kLanes; i += 2) {
+    pairs[i] = __builtin_shufflevector(v[i], v[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(v[i], v[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  F8 fours[kLanes];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const F8 a = pairs[(i & 2) * 2 + (i & 1)];
+    const F8 b = pairs[(i & 2) * 2 + (i & 1) + 2];
+    fours[(i & 2) * 2 + 2 * (i & 1)] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+    fours[(i & 2) * 2 + 2 * (i & 1) + 1] =
+        __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = __builtin_shufflevector(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    v[i + 4] = __builtin_shufflevector(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
 // exp(x) for x <= 0, within 1.5 ulp; 0 below -87, where the result would leave the normal range.
 // NaN gives NaN. x = n·ln 2 + r; exp(r) = 1 + r + r²·q(r), q of degree 4 (minimax on |r| <= ln 2/2,
 // relative error 3e-9).

@@ -1,0 +1,157 @@
+#include "lambdaml/model/kmeans_running_sums.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace lambdaml::model::kmeans {
+namespace {
+
+constexpr int64_t kSetsBytes = 64 << 20;
+constexpr int64_t kBlockRows = 1024;
+
+// Adds the squares of float32 numbers, which float64 holds exactly.
+PreciseSum<double> SquaresOf(std::span<const float> values) {
+  PreciseSum<Doubles> lanes;
+  const auto size = static_cast<int64_t>(values.size());
+  for (int64_t i = 0; i < size; i += kDoubles) {
+    const Doubles x = LoadDoubles(values.data() + i, std::min<int64_t>(kDoubles, size - i));
+    lanes.Add(x * x);
+  }
+  return Total(lanes);
+}
+
+// The leading 26 digits of each: times a float32 number that is exact, and so is the rest.
+Doubles Leading(Doubles values) {
+  using Bits = uint64_t __attribute__((vector_size(32)));
+  constexpr uint64_t kTrailing = (uint64_t{1} << 27) - 1;
+  return reinterpret_cast<Doubles>(reinterpret_cast<Bits>(values) & ~kTrailing);
+}
+
+// Σ_j c_j · (high_j + low_j); low may be nullptr.
+PreciseSum<double> ProductOf(const float* c, const double* high, const double* low,
+                             int64_t n_features) {
+  PreciseSum<Doubles> lanes;
+  for (int64_t j = 0; j < n_features; j += kDoubles) {
+    const int64_t count = std::min<int64_t>(kDoubles, n_features - j);
+    const Doubles value = LoadDoubles(c + j, count);
+    const Doubles high_parts = LoadDoubles(high + j, count);
+    const Doubles leading = Leading(high_parts);
+    lanes.Add(value * leading);
+    lanes.Add(value * (high_parts - leading));
+    if (low != nullptr) lanes.Add(value * LoadDoubles(low + j, count));
+  }
+  return Total(lanes);
+}
+
+}  // namespace
+
+RunningSums::RunningSums(const data::Dataset& dataset, base::ThreadPool& pool)
+    : rows_(dataset.dense()), grid_(ColumnMaxima(dataset, pool), dataset.rows()) {
+  const auto blocks = static_cast<size_t>((rows_.rows + kBlockRows - 1) / kBlockRows);
+  std::vector<PreciseSum<double>> squares(blocks);
+  std::atomic<bool> is_coarse{true};
+  pool.ForEachBlock(blocks, [&](size_t b) {
+    const int64_t begin = static_cast<int64_t>(b) * kBlockRows;
+    const int64_t end = std::min(begin + kBlockRows, rows_.rows);
+    squares[b] =
+        SquaresOf(rows_.values.subspan(static_cast<size_t>(begin * rows_.n_features),
+                                       static_cast<size_t>((end - begin) * rows_.n_features)));
+    for (int64_t r = begin; r < end && is_coarse; ++r) {
+      if (!grid_.IsCoarse(rows_.row(r))) is_coarse = false;
+    }
+  });
+  for (const PreciseSum<double>& block : squares) squares_.Add(block);
+  is_coarse_ = is_coarse;
+}
+
+void RunningSums::Reset(int64_t k, size_t lane_count) {
+  k_ = k;
+  const auto size = static_cast<size_t>(k * rows_.n_features);
+  const int64_t set_bytes =
+      std::max<int64_t>(1, static_cast<int64_t>(size) * (is_coarse_ ? 8 : 16));
+  const int64_t budget =
+      std::max(kSetsBytes, static_cast<int64_t>(rows_.values.size() * sizeof(float)));
+  const auto count = std::clamp<int64_t>(budget / set_bytes, 1, static_cast<int64_t>(lane_count));
+  sets_.clear();
+  for (int64_t s = 0; s < count; ++s) {
+    auto set = std::make_unique<Set>();
+    set->high.assign(size, 0.0);
+    if (!is_coarse_) set->low.assign(size, 0.0);
+    set->counts.assign(static_cast<size_t>(k), 0);
+    sets_.push_back(std::move(set));
+  }
+}
+
+void RunningSums::OnMoved(size_t lane, std::span<const int64_t> rows,
+                          std::span<const int32_t> from) {
+  Set& set = *sets_[lane % sets_.size()];
+  const std::lock_guard lock(set.mutex);
+  set.used = true;
+  const int64_t n_features = rows_.n_features;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto add = [&](int32_t cluster, double sign) {
+      const int64_t at = cluster * n_features;
+      grid_.Add(rows_.row(rows[i]), sign, set.high.data() + at,
+                is_coarse_ ? nullptr : set.low.data() + at);
+      set.counts[static_cast<size_t>(cluster)] += sign > 0 ? 1 : -1;
+    };
+    if (from[i] >= 0) add(from[i], -1);
+    add(assignments_[static_cast<size_t>(rows[i])], 1);
+  }
+}
+
+// Brings all sets together in the first.
+void RunningSums::Merge() {
+  Set& first = *sets_[0];
+  for (size_t s = 1; s < sets_.size(); ++s) {
+    Set& set = *sets_[s];
+    if (!set.used) continue;
+    set.used = false;
+    for (size_t i = 0; i < set.high.size(); ++i) first.high[i] += std::exchange(set.high[i], 0.0);
+    for (size_t i = 0; i < set.low.size(); ++i) first.low[i] += std::exchange(set.low[i], 0.0);
+    for (size_t c = 0; c < set.counts.size(); ++c) {
+      first.counts[c] += std::exchange(set.counts[c], 0);
+    }
+  }
+}
+
+void RunningSums::Write(std::span<double> sums, std::span<int64_t> counts) {
+  Merge();
+  const Set& set = *sets_[0];
+  if (!sums.empty()) {
+    if (is_coarse_) {
+      std::ranges::copy(set.high, sums.begin());
+    } else {
+      for (size_t i = 0; i < sums.size(); ++i) sums[i] = set.high[i] + set.low[i];
+    }
+  }
+  if (!counts.empty()) std::ranges::copy(set.counts, counts.begin());
+}
+
+double RunningSums::Inertia(const Centroids& centroids) {
+  Merge();
+  const Set& set = *sets_[0];
+  const int64_t n_features = rows_.n_features;
+  PreciseSum<double> inertia = squares_;
+  for (int64_t c = 0; c < k_; ++c) {
+    const auto rows = static_cast<double>(set.counts[static_cast<size_t>(c)]);
+    if (rows == 0) continue;
+    const float* const centroid = centroids.row(c);
+    const PreciseSum<double> product =
+        ProductOf(centroid, set.high.data() + c * n_features,
+                  is_coarse_ ? nullptr : set.low.data() + c * n_features, n_features);
+    inertia.Add({-2 * product.sum, -2 * product.error});
+    const PreciseSum<double> norm = SquaresOf({centroid, static_cast<size_t>(n_features)});
+    const double scaled = norm.sum * rows;
+    inertia.Add({scaled, std::fma(norm.sum, rows, -scaled) + norm.error * rows});
+  }
+  // What is below the rounding of twice the precision is none.
+  constexpr double kResolution = 0x1p-90;
+  const double total = inertia.sum + inertia.error;
+  return total > kResolution * squares_.sum ? total : 0.0;
+}
+
+}  // namespace lambdaml::model::kmeans

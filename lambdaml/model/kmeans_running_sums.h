@@ -1,0 +1,60 @@
+// The sums and counts of the clusters of dense rows, kept from step to step: only rows that change
+// their cluster are read. They are exact (kmeans_exact_sums.h), so they are those of a fresh start.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/model/kmeans_assigner.h"
+#include "lambdaml/model/kmeans_centroids.h"
+#include "lambdaml/model/kmeans_exact_sums.h"
+#include "lambdaml/model/kmeans_rounding.h"
+
+namespace lambdaml::model::kmeans {
+
+// Memory: 16 bytes a coordinate of the centroids (8 where the low parts are 0), for each thread as
+// long as all together take less than the rows or kSetsBytes.
+class RunningSums : public MoveListener {
+ public:
+  // The dataset, of dense rows, must live as long as this.
+  RunningSums(const data::Dataset& dataset, base::ThreadPool& pool);
+
+  // Forgets all rows.
+  void Reset(int64_t k, size_t lane_count);
+
+  // `assignments` are those after the step. Threads: any number at once.
+  void OnMoved(size_t lane, std::span<const int64_t> rows, std::span<const int32_t> from) override;
+  void set_assignments(std::span<const int32_t> assignments) { assignments_ = assignments; }
+
+  // Either may be empty.
+  void Write(std::span<double> sums, std::span<int64_t> counts);
+
+  // Σ_r ‖x_r − c(r)‖² = Σ‖x‖² − 2·Σ_c c·S_c + Σ_c n_c·‖c‖², in twice the precision of float64.
+  double Inertia(const Centroids& centroids);
+
+ private:
+  struct Set {
+    std::mutex mutex;
+    bool used = false;
+    std::vector<double> high;  // k * n_features
+    std::vector<double> low;   // the same, or empty
+    std::vector<int64_t> counts;
+  };
+
+  void Merge();
+
+  data::DenseRows rows_;
+  SumGrid grid_;
+  bool is_coarse_ = false;
+  PreciseSum<double> squares_;  // Σ‖x‖²
+  int64_t k_ = 0;
+  std::vector<std::unique_ptr<Set>> sets_;
+  std::span<const int32_t> assignments_;
+};
+
+}  // namespace lambdaml::model::kmeans
