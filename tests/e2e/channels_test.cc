@@ -1,6 +1,8 @@
 // Whole runs over every service: the same model on each, mistakes that are said, nothing left.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,11 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/place/place.h"
+#include "lambdaml/store/open_store.h"
 
 #include "e2e/sample_data.h"
-#include "e2e/services.h"
 #include "e2e/workbench.h"
+#include "support/fault_proxy.h"
+#include "support/servers/rgw_server.h"
+#include "support/servers/services.h"
 
 namespace lambdaml::test {
 namespace {
@@ -24,19 +30,46 @@ using ::testing::Not;
 // Generous, for sanitizers and busy machines.
 constexpr base::Duration kSoon = std::chrono::seconds(60);
 
+// A place on a service's server where nothing is yet.
+std::string NewUrl(const ServiceKind& kind) {
+  Service& service = kind.shared();
+  return service.Url(service.MakePlace(), service.port());
+}
+
+ServiceKind ServiceOf(const std::string& scheme) {
+  const std::vector<ServiceKind> services = AllServices();
+  return *std::ranges::find(services, scheme, &ServiceKind::scheme);
+}
+
+// The keys that are left at a URL. A table that does not exist has none.
+std::vector<std::string> KeysLeft(const std::string& url) {
+  try {
+    return store::OpenStore(url)->List("", base::Deadline::After(kSoon));
+  } catch (const base::Error& error) {
+    if (error.code() != base::ErrorCode::kNotFound) throw;
+    return {};
+  }
+}
+
 class ChannelsTest : public Workbench {
  protected:
   // All servers are up before any test, so that what they leave is not taken for the program's.
   static void SetUpTestSuite() {
-    if (!MissingServices().empty()) return;
-    for (const Service& service : AllServices()) service.new_url();
+    for (const ServiceKind& kind : AllServices()) {
+      if (kind.skip_reason.empty()) kind.shared();
+    }
   }
 
   void SetUp() override {
-    if (!MissingServices().empty()) GTEST_SKIP() << MissingServices();
-    for (const std::string& variable : ServiceCredentials()) {
+    for (const ServiceKind& kind : AllServices()) {
+      if (!kind.skip_reason.empty()) GTEST_SKIP() << kind.skip_reason;
+    }
+    for (const std::string& variable : RgwServer::Shared().Environment()) {
       const size_t equals = variable.find('=');
-      SetEnvironment(variable.substr(0, equals), variable.substr(equals + 1));
+      const std::string name = variable.substr(0, equals);
+      const std::string value = variable.substr(equals + 1);
+      SetEnvironment(name, value);
+      ::setenv(name.c_str(), value.c_str(), 1);  // for KeysLeft
     }
     Write("data", SeparableSample({.rows = 101, .density = 0.6}));
   }
@@ -76,10 +109,10 @@ TEST_F(ChannelsTest, GiveTheModelOfTheFileChannelBitForBit) {
       const std::string model = optim == "model_avg" ? "sparse_svm" : "lr";
       const Arguments job = {"--optim", optim, "--model", model, "--workers", workers};
       const std::string expected = ModelOf(job);
-      for (const Service& service : AllServices()) {
+      for (const ServiceKind& service : AllServices()) {
         for (const std::string sync_mode : {"reduce", "reduce_scatter"}) {
           variants.Try(fmt::format("{} {} {} × {}", service.name, optim, sync_mode, workers), [&] {
-            const std::string url = service.new_url();
+            const std::string url = NewUrl(service);
             EXPECT_EQ(ModelOf(Join(job, Arguments{"--sync_mode", sync_mode, "--channel", url})),
                       expected);
             EXPECT_THAT(KeysLeft(url), IsEmpty());
@@ -92,14 +125,14 @@ TEST_F(ChannelsTest, GiveTheModelOfTheFileChannelBitForBit) {
 
 TEST_F(ChannelsTest, AsynchronousTrainingRunsOnEachAndIsCounted) {
   Variants variants;
-  for (const Service& service : AllServices()) {
+  for (const ServiceKind& service : AllServices()) {
     variants.Try(service.name, [&] {
-      const std::string url = service.new_url();
+      const std::string url = NewUrl(service);
       Succeed({"train", "--data", "data", "--output", "m", "--log", "log", "--sync_mode", "async",
                "--workers", "3", "--n_epochs", "4", "--channel", url});
       EXPECT_GE(Evaluate("m", "data").At("accuracy").AsNumber(), 0.9);
       EXPECT_THAT(KeysLeft(url), IsEmpty());
-      const base::Json use = UseOf(service.kind);
+      const base::Json use = UseOf(service.scheme);
       EXPECT_GT(use.At("get_requests").AsInteger(), 3);
       EXPECT_GT(use.At("put_requests").AsInteger(), 3);
       EXPECT_GT(use.At("bytes_written").AsInteger(), 100);
@@ -108,7 +141,7 @@ TEST_F(ChannelsTest, AsynchronousTrainingRunsOnEachAndIsCounted) {
 }
 
 TEST_F(ChannelsTest, ACachesNodesArePricedBeforeTheRun) {
-  const std::string url = ServiceOf("redis").new_url();
+  const std::string url = NewUrl(ServiceOf("redis"));
   const Arguments job = {"train",    "--data", "data",  "--channel", url,
                          "--output", "m",      "--log", "log",       "--cache_node"};
   Succeed(Join(job, Arguments{"cache.t3.small"}));
@@ -125,9 +158,9 @@ TEST_F(ChannelsTest, ACachesNodesArePricedBeforeTheRun) {
 TEST_F(ChannelsTest, TwoJobsOnOnePlaceDoNotMeet) {
   const std::string expected = ModelOf({"--workers", "3"});
   Variants variants;
-  for (const Service& service : AllServices()) {
+  for (const ServiceKind& service : AllServices()) {
     variants.Try(service.name, [&] {
-      const std::string url = service.new_url();
+      const std::string url = NewUrl(service);
       const Arguments job = {"train", "--data",    "data", "--lambda",  "0.01", "--n_admm_epochs",
                              "3",     "--workers", "3",    "--channel", url,    "--output"};
       const auto first = Start(Join(job, Arguments{"first"}));
@@ -143,36 +176,64 @@ TEST_F(ChannelsTest, TwoJobsOnOnePlaceDoNotMeet) {
 
 TEST_F(ChannelsTest, AServerThatStartsAnewInMidRunChangesNothing) {
   Variants variants;
-  for (const Service& service : AllServices()) {
+  for (const ServiceKind& service : AllServices()) {
     variants.Try(service.name, [&] {
-      const std::string url = service.new_url();
-      StartLongRun("channel", service.epochs_of_a_second)->Wait(RunTimeout());
+      const std::string url = NewUrl(service);
+      const int epochs = service.speaks_http ? 80 : 3000;  // a second or more
+      StartLongRun("channel", epochs)->Wait(RunTimeout());
       const std::string expected = Read("m");
-      const auto run = StartLongRun(url, service.epochs_of_a_second);
-      service.process().Kill();
-      service.process().Start();
+      const auto run = StartLongRun(url, epochs);
+      service.shared().process().Kill();
+      service.shared().process().Start();
       const ProgramResult result = run->Wait(RunTimeout());
       EXPECT_EQ(result.status.ToString(), "exit status 0");
       EXPECT_EQ(result.err, "");
-      EXPECT_GT(UseOf(service.kind).At("retries").AsInteger(), 0) << "it was over before";
+      EXPECT_GT(UseOf(service.scheme).At("retries").AsInteger(), 0) << "it was over before";
       EXPECT_EQ(Read("m"), expected);
       EXPECT_THAT(KeysLeft(url), IsEmpty());
     });
   }
 }
 
+TEST_F(ChannelsTest, FailingRequestsAndLateAnswersChangeNothing) {
+  const Arguments job = {"--workers", "3", "--optim", "grad_avg"};
+  const std::string expected = ModelOf(job);
+  Variants variants;
+  for (const ServiceKind& kind : AllServices()) {
+    Service& service = kind.shared();
+    const std::string place = service.MakePlace();
+    const auto train_through = [&](const FaultProxy& proxy) {
+      EXPECT_EQ(ModelOf(Join(job, Arguments{"--channel", service.Url(place, proxy.port())})),
+                expected);
+      EXPECT_THAT(KeysLeft(service.Url(place, service.port())), IsEmpty());
+    };
+    variants.Try(kind.name + " failing", [&] {
+      const FaultProxy proxy(service.port(), {.seed = 1,
+                                              .failure_probability = 0.05,
+                                              .speaks_http = kind.speaks_http,
+                                              .cuts_requests = kind.survives_half_requests});
+      train_through(proxy);
+      EXPECT_GT(proxy.failures(), 0U);
+      EXPECT_GT(UseOf(kind.scheme).At("retries").AsInteger(), 0);
+    });
+    variants.Try(kind.name + " late", [&] {
+      train_through(FaultProxy(service.port(), {.latency = std::chrono::milliseconds(100)}));
+    });
+  }
+}
+
 TEST_F(ChannelsTest, CtrlCAndAKilledWorkerLeaveNothingInTheChannel) {
   Variants variants;
-  for (const Service& service : AllServices()) {
+  for (const ServiceKind& service : AllServices()) {
     variants.Try(service.name + " interrupted", [&] {
-      const std::string url = service.new_url();
+      const std::string url = NewUrl(service);
       const auto run = StartLongRun(url, 1'000'000);
       run->Signal(SIGINT);
       EXPECT_EQ(run->Wait(kSoon).status.ToString(), "exit status 130");
       EXPECT_THAT(KeysLeft(url), IsEmpty());
     });
     variants.Try(service.name + " failing", [&] {
-      const std::string url = service.new_url();
+      const std::string url = NewUrl(service);
       const auto run = StartLongRun(url, 1'000'000);
       for (const pid_t child : ChildrenOf(run->pid())) {
         if (CommandOf(child).find("lambdaml-worker") == std::string::npos) continue;
@@ -195,13 +256,13 @@ TEST_F(ChannelsTest, LambdamlPayloadsNameTheirChannels) {
     Succeed({"train", "payload.json", "--output", "m", "--log", "log"});
     return Read("m");
   };
-  const std::string s3 = ServiceOf("s3").new_url();
+  const std::string s3 = NewUrl(ServiceOf("s3"));
   const std::string bucket = s3.substr(5, s3.find('/', 5) - 5);
   EXPECT_EQ(run(fmt::format(R"("tmp_bucket":"{}","merged_bucket":"{}")", bucket, bucket)),
             expected);
   EXPECT_GT(UseOf("s3").At("put_requests").AsInteger(), 0);
 
-  const std::string memcached = ServiceOf("memcached").new_url();
+  const std::string memcached = NewUrl(ServiceOf("memcached"));
   const size_t port = memcached.rfind(':') + 1;
   EXPECT_EQ(run(fmt::format(R"("host":"127.0.0.1","port":{})",
                             memcached.substr(port, memcached.find('/', port) - port))),
@@ -210,7 +271,7 @@ TEST_F(ChannelsTest, LambdamlPayloadsNameTheirChannels) {
 }
 
 TEST_F(ChannelsTest, DataAndModelsMayLieInS3) {
-  const std::string url = ServiceOf("s3").new_url();
+  const std::string url = NewUrl(ServiceOf("s3"));
   const std::string parameters = url.substr(url.find('?'));
   const auto at = [&](const std::string& name) {
     return fmt::format("{}/{}{}", url.substr(0, url.find('?')), name, parameters);
@@ -256,7 +317,7 @@ TEST_F(ChannelsTest, AnEndpointThatIsDeadIsNamedWithinSeconds) {
 }
 
 TEST_F(ChannelsTest, MistakesAreSaidInOneLineWithoutSecrets) {
-  const std::string s3 = ServiceOf("s3").new_url();
+  const std::string s3 = NewUrl(ServiceOf("s3"));
   const std::string endpoint = s3.substr(s3.find("endpoint=") + 9);
   const auto refuse = [&](const std::string& channel, int exit_code,
                           std::initializer_list<std::string_view> said) {
@@ -265,13 +326,17 @@ TEST_F(ChannelsTest, MistakesAreSaidInOneLineWithoutSecrets) {
   };
   refuse("ftp://host", 2, {"ftp://host", "s3://", "redis://"});
   refuse("s3://no-such-bucket/x?endpoint=" + endpoint, 3, {"no-such-bucket"});
-  const std::string tables = ServiceOf("dynamodb").new_url();
-  refuse(tables.substr(0, tables.find("&create")), 3, {"table", "create=true"});
+  Service& dynamodb = ServiceOf("dynamodb").shared();
+  const std::string no_table = dynamodb.Url("no-such-table", dynamodb.port());
+  refuse(no_table, 3, {"no-such-table", "create=true"});
+  // Made for the run, and gone with it.
+  Succeed({"train", "--data", "data", "--channel", no_table + "&create=true", "--output", "m"});
+  refuse(no_table, 3, {"no-such-table"});
 
   SetEnvironment("AWS_SECRET_ACCESS_KEY", "wrong/secret");
   const Outcome wrong = Run({"train", "--data", "data", "--channel", s3, "--log", "log"});
   EXPECT_EQ(wrong.exit_code, 4);
-  EXPECT_THAT(wrong.err, HasSubstr("AWS_SECRET_ACCESS_KEY"));
+  EXPECT_THAT(wrong.err, HasSubstr("access key and secret are not a pair"));
   for (const std::string& text : {wrong.err, wrong.out, Read("log")}) {
     EXPECT_THAT(text, Not(HasSubstr("wrong/secret")));
   }

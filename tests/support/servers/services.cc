@@ -23,12 +23,13 @@ class S3Service final : public Service {
   ServerProcess& process() override { return server_.gateway(); }
   int port() const override { return server_.port(); }
   std::string MakePlace() override { return server_.MakeBucket() + "/prefix"; }
+  std::string Url(const std::string& place, int port) const override {
+    return fmt::format("s3://{}?endpoint=http://127.0.0.1:{}&region=us-east-1", place, port);
+  }
   std::unique_ptr<store::Store> Open(const std::string& place, int port) const override {
     const auto nothing_set = [](const std::string&) { return std::nullopt; };
-    const std::string url =
-        fmt::format("s3://{}?endpoint=http://127.0.0.1:{}&region=us-east-1", place, port);
     return std::make_unique<store::S3Store>(
-        store::LocateS3(store::StoreUrl::Parse(url), nothing_set),
+        store::LocateS3(store::StoreUrl::Parse(Url(place, port)), nothing_set),
         net::FixedCredentials(RgwServer::credentials()));
   }
 
@@ -41,9 +42,11 @@ class MemcachedService final : public Service {
   ServerProcess& process() override { return server_.process(); }
   int port() const override { return server_.port(); }
   std::string MakePlace() override { return fmt::format("place{}", ++place_count_); }
+  std::string Url(const std::string& place, int port) const override {
+    return fmt::format("memcached://127.0.0.1:{}/{}", port, place);
+  }
   std::unique_ptr<store::Store> Open(const std::string& place, int port) const override {
-    return std::make_unique<store::MemcachedStore>(
-        fmt::format("memcached://127.0.0.1:{}/{}", port, place));
+    return std::make_unique<store::MemcachedStore>(Url(place, port));
   }
 
  private:
@@ -56,9 +59,11 @@ class RedisService final : public Service {
   ServerProcess& process() override { return server_.process(); }
   int port() const override { return server_.port(); }
   std::string MakePlace() override { return fmt::format("place{}", ++place_count_); }
+  std::string Url(const std::string& place, int port) const override {
+    return fmt::format("redis://127.0.0.1:{}?prefix={}", port, place);
+  }
   std::unique_ptr<store::Store> Open(const std::string& place, int port) const override {
-    return std::make_unique<store::RedisStore>(
-        fmt::format("redis://127.0.0.1:{}?prefix={}", port, place));
+    return std::make_unique<store::RedisStore>(Url(place, port));
   }
 
  private:
@@ -77,9 +82,11 @@ class DynamoDbService final : public Service {
         ->Prepare(base::Deadline::After(std::chrono::minutes(1)));
     return tables;
   }
+  std::string Url(const std::string& place, int port) const override {
+    return fmt::format("dynamodb://{}?endpoint=http://127.0.0.1:{}&region=us-east-1", place, port);
+  }
   std::unique_ptr<store::Store> Open(const std::string& place, int port) const override {
-    return OpenDynamoDb(
-        fmt::format("dynamodb://{}?endpoint=http://127.0.0.1:{}&region=us-east-1", place, port));
+    return OpenDynamoDb(Url(place, port));
   }
 
  private:
@@ -97,16 +104,20 @@ Service& Shared() {
 std::vector<ServiceKind> AllServices() {
   return {
       {.name = "S3",
+       .scheme = "s3",
        .skip_reason = RgwServer::IsInstalled() ? "" : RgwServer::kMissing,
        .speaks_http = true,
        .shared = Shared<S3Service>},
       {.name = "Memcached",
+       .scheme = "memcached",
        .skip_reason = MemcachedServer::IsInstalled() ? "" : MemcachedServer::kMissing,
        .shared = Shared<MemcachedService>},
       {.name = "Redis",
+       .scheme = "redis",
        .skip_reason = RedisServer::IsInstalled() ? "" : RedisServer::kMissing,
        .shared = Shared<RedisService>},
       {.name = "DynamoDb",
+       .scheme = "dynamodb",
        .skip_reason = DynamoDbServer::IsInstalled() ? "" : DynamoDbServer::kMissing,
        .speaks_http = true,
        .survives_half_requests = false,

@@ -24,12 +24,16 @@ class Service {
 
   // Makes a place that nobody has used, and returns its name.
   virtual std::string MakePlace() = 0;
-  // A store there, reached through a port of 127.0.0.1: the server's own or a proxy's.
+  // Its URL, through a port of 127.0.0.1: the server's own or a proxy's. Credentials for it are
+  // those of RgwServer::Environment().
+  virtual std::string Url(const std::string& place, int port) const = 0;
+  // A store there.
   virtual std::unique_ptr<store::Store> Open(const std::string& place, int port) const = 0;
 };
 
 struct ServiceKind {
   std::string name;
+  std::string scheme;       // of its URLs
   std::string skip_reason;  // why it cannot be tested here; empty if it can
   bool speaks_http = false;
   bool survives_half_requests = true;  // dynalite ends when a client goes in the middle of one
