@@ -28,7 +28,7 @@ struct IoResult;
 struct StreamOptions {
   // TLS 1.2 or later, with the server's certificate and its name, or address, verified.
   bool use_tls = false;
-  // PEM file of the authorities to trust; "": the system's, or those of SSL_CERT_FILE.
+  // PEM file of the authorities to trust; "": that of SSL_CERT_FILE, or the system's.
   std::string ca_file = {};
   // How long the peer may move no byte while bytes are expected from it, or by it: a server that
   // has stopped is noticed long before a far deadline.

@@ -15,6 +15,7 @@
 
 #include "lambdaml/base/check.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/net/ca_bundle.h"
 
 namespace lambdaml::net {
 namespace {
@@ -26,7 +27,7 @@ constexpr size_t kReadAheadBytes = 128 * 1024;
 
 // OpenSSL's own socket BIO writes with write(2), which kills a program that does not ignore
 // SIGPIPE.
-int Socket(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+int Socket(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
 
 int BioWrite(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
@@ -60,6 +61,13 @@ BIO_METHOD* SocketMethod() {
   return method_of_sockets;
 }
 
+// AWS_CA_BUNDLE, which CaBundle() prefers, is for the endpoints of AWS's own services.
+std::string SystemAuthorities() {
+  return CaBundle([](const std::string& name) {
+    return name == "SSL_CERT_FILE" ? ProcessEnvironment()(name) : std::nullopt;
+  });
+}
+
 std::string ErrorText(unsigned long error) {
   std::array<char, 256> text{};
   if (const char* reason = ERR_reason_error_string(error)) return reason;
@@ -76,12 +84,13 @@ bool IsAddress(const std::string& host) {
 }  // namespace
 
 struct TlsSession::State {
+  int socket;
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{nullptr, SSL_CTX_free};
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, SSL_free};
 };
 
 TlsSession::TlsSession(int socket, const std::string& host, const std::string& ca_file)
-    : state_(std::make_unique<State>()) {
+    : state_(std::make_unique<State>(State{.socket = socket})) {
   ERR_clear_error();
   state_->context.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* context = state_->context.get();
@@ -91,13 +100,14 @@ TlsSession::TlsSession(int socket, const std::string& host, const std::string& c
   SSL_CTX_set_read_ahead(context, 1);  // else each record costs two calls of recv
   SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  const bool has_authorities = ca_file.empty()
+  const std::string authorities = ca_file.empty() ? SystemAuthorities() : ca_file;
+  const bool has_authorities = authorities.empty()
                                    ? SSL_CTX_set_default_verify_paths(context) == 1
-                                   : SSL_CTX_load_verify_file(context, ca_file.c_str()) == 1;
+                                   : SSL_CTX_load_verify_file(context, authorities.c_str()) == 1;
   if (!has_authorities) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: cannot read certificates of authorities (PEM) from it: {}",
-                            ca_file, ErrorText(ERR_get_error())));
+                            authorities, ErrorText(ERR_get_error())));
   }
   state_->ssl.reset(SSL_new(context));
   SSL* ssl = state_->ssl.get();
@@ -110,7 +120,7 @@ TlsSession::TlsSession(int socket, const std::string& host, const std::string& c
   }
   BIO* bio = BIO_new(SocketMethod());
   LAMBDAML_CHECK(bio != nullptr);
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(socket)));
+  BIO_set_data(bio, &state_->socket);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
 }

@@ -23,7 +23,7 @@ struct IoResult {
 class TlsSession {
  public:
   // `host`: the name, or address, that the server's certificate must be for. `ca_file`: the PEM
-  // file of the authorities to trust; "": the system's, or those of SSL_CERT_FILE. The socket stays
+  // file of the authorities to trust; "": that of SSL_CERT_FILE, or the system's. The socket stays
   // the caller's, and must live as long.
   // Errors: kInvalidArgument if ca_file cannot be read.
   TlsSession(int socket, const std::string& host, const std::string& ca_file);
