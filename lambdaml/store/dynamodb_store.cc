@@ -23,6 +23,7 @@ using base::Json;
 // costs $0.0023 an hour.
 constexpr PollIntervals kPollIntervals = {.first = std::chrono::milliseconds(5),
                                           .longest = std::chrono::milliseconds(200)};
+constexpr const char* kTableMissing = "ResourceNotFoundException";
 constexpr const char* kConditionFailed = "ConditionalCheckFailedException";
 // What a page of a scan reads at most, 1 MB, in read units.
 constexpr uint64_t kScanPageUnitsMax = 256;
@@ -60,7 +61,8 @@ void DynamoDbStore::TearDown(std::string_view prefix, const base::Deadline& dead
   std::vector<std::string> own;
   for (const std::string& table : options_.Tables()) {
     const bool is_created = created_tables_.contains(table);
-    std::vector<std::string> keys = Scan(table, is_created ? "" : prefix, deadline);
+    const std::vector<std::string> keys =
+        Scan(table, is_created ? "" : prefix, deadline, {kTableMissing});
     const auto is_own = [&](const std::string& key) { return key.starts_with(prefix); };
     if (is_created && std::ranges::all_of(keys, is_own)) {
       DeleteTable(table, options_, client_, deadline);
@@ -244,7 +246,8 @@ bool DynamoDbStore::WriteItem(std::string_view operation, const std::string& key
 }
 
 std::vector<std::string> DynamoDbStore::Scan(const std::string& table, std::string_view prefix,
-                                             const base::Deadline& deadline) {
+                                             const base::Deadline& deadline,
+                                             const std::vector<std::string>& expected_errors) {
   std::string start;
   AppendJsonString(prefix, start);
   std::string column;
@@ -264,8 +267,10 @@ std::vector<std::string> DynamoDbStore::Scan(const std::string& table, std::stri
   do {
     const DynamoDbCall call = {.action = "Scan",
                                .operation = Describe("list", fmt::format("{}*", prefix)),
-                               .body = fmt::format("{}{}}}", request, page_start)};
+                               .body = fmt::format("{}{}}}", request, page_start),
+                               .expected_errors = expected_errors};
     const DynamoDbAnswer answer = client_.Call(call, deadline);
+    if (!answer.error_code.empty()) return {};
     meter_.CountReadUnits(answer.units.value_or(kScanPageUnitsMax));
     ReadDynamoDbAnswer(call.operation, [&] {
       for (const Json& item : answer.json.root().At("Items").AsArray()) {

@@ -45,7 +45,8 @@ class DynamoDbStore final : public Store {
   // missing, as on-demand tables, and waits until they are ready. Errors: kNotFound, with how to
   // create them; kInvalidArgument if the key is another; kDeadlineExceeded.
   void Prepare(const base::Deadline& deadline) override;
-  // Deletes a table that Prepare made, which costs nothing, unless others have keys in it.
+  // Deletes a table that Prepare made, which costs nothing, unless others have keys in it. A table
+  // that is gone holds nothing.
   void TearDown(std::string_view prefix, const base::Deadline& deadline) override;
 
   std::optional<base::Blob> Get(const std::string& key, const base::Deadline& deadline) override;
@@ -82,8 +83,10 @@ class DynamoDbStore final : public Store {
   // not met.
   bool WriteItem(std::string_view operation, const std::string& key, base::ByteSpan value,
                  std::string_view condition, const base::Deadline& deadline);
+  // `expected_errors`: codes that mean that there are no keys.
   std::vector<std::string> Scan(const std::string& table, std::string_view prefix,
-                                const base::Deadline& deadline);
+                                const base::Deadline& deadline,
+                                const std::vector<std::string>& expected_errors = {});
 
   const DynamoDbOptions options_;
   const Capabilities capabilities_;

@@ -129,6 +129,21 @@ TEST(DynamoDbFaultsTest, WhatIsLeftUnreadIsReadAgain) {
   EXPECT_EQ(store->counters().read_units, 3U);
 }
 
+TEST(DynamoDbFaultsTest, EveryReadIsConsistent) {
+  ScriptedHttpServer server(
+      [](const ReceivedRequest&) { return Reply(R"({"Responses":{},"Items":[]})"); });
+  const auto store = OpenAt(server.url());
+  store->Get("key", Soon());
+  store->GetVersioned("key", Soon());
+  store->Wait("key", Deadline::After(milliseconds(-1)));
+  store->List("prefix", Soon());
+  EXPECT_EQ(server.requests().size(), 4U);
+  for (const ReceivedRequest& request : server.requests()) {
+    EXPECT_THAT(request.body, HasSubstr(R"("ConsistentRead":true)"));
+    EXPECT_THAT(request.body, HasSubstr(R"("ReturnConsumedCapacity":"TOTAL")"));
+  }
+}
+
 TEST(DynamoDbFaultsTest, ATableThatTakesNothingIsSaidToBeTooSlow) {
   ScriptedHttpServer server([](const ReceivedRequest& request) {
     Json undone = Json::EmptyObject();

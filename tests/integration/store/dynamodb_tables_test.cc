@@ -126,6 +126,15 @@ TEST_F(DynamoDbTablesTest, ATableThatOthersUseByNowStays) {
   EXPECT_EQ(Open()->List("", Soon()), Keys{"job2/x"});
 }
 
+TEST_F(DynamoDbTablesTest, ATableThatIsGoneHoldsNothingToTearDown) {
+  const auto owner = Open("&create=true");
+  owner->Prepare(Soon());
+  owner->TearDown("job/", Soon());
+  owner->TearDown("job/", Soon());
+  Open()->TearDown("job/", Soon());
+  EXPECT_FALSE(TableExists());
+}
+
 TEST_F(DynamoDbTablesTest, OfThoseWhoMakeATableAtOnceOneOwnsIt) {
   std::vector<std::unique_ptr<store::DynamoDbStore>> stores;
   for (int i = 0; i < 6; ++i) stores.push_back(Open("&create=true"));
