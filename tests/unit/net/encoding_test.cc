@@ -3,6 +3,7 @@
 
 #include "lambdaml/base/random.h"
 #include "lambdaml/net/base64.h"
+#include "lambdaml/net/md5.h"
 #include "lambdaml/net/percent.h"
 #include "lambdaml/net/sha256.h"
 #include "lambdaml/net/wall_time.h"
@@ -39,6 +40,12 @@ TEST(HmacSha256, TakesAnEmptyKeyAfterAnother) {
 }
 
 // RFC 4648, section 10.
+// RFC 1321, appendix A.5.
+TEST(Md5, EqualsThePublishedDigests) {
+  EXPECT_EQ(Hex(Md5({})), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(Hex(Md5(AsBytes("message digest"))), "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
 TEST(Base64, EqualsThePublishedEncodings) {
   const std::pair<const char*, const char*> pairs[] = {{"", ""},
                                                        {"f", "Zg=="},
