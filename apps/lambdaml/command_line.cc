@@ -119,7 +119,8 @@ class Parser {
   void AddPredict() {
     predict_app_ = app_.add_subcommand("predict", "Write a model's predictions for a data set");
     AddModelAndData(*predict_app_, predict_.model, predict_.data, predict_.index_base);
-    predict_app_->add_option("--output", predict_.output, "one line per row goes here")
+    predict_app_
+        ->add_option("--output", predict_.output, "a line per row: label, or cluster and distance")
         ->required()
         ->type_name("FILE");
     predict_app_->add_flag("--probabilities", predict_.probabilities,
@@ -129,7 +130,8 @@ class Parser {
   }
 
   void AddEvaluate() {
-    evaluate_app_ = app_.add_subcommand("evaluate", "Loss and accuracy of a model on a data set");
+    evaluate_app_ =
+        app_.add_subcommand("evaluate", "Loss and accuracy, or inertia, of a model on a data set");
     AddModelAndData(*evaluate_app_, evaluate_.model, evaluate_.data, evaluate_.index_base);
     evaluate_app_->add_flag("--json", evaluate_.json, "one JSON object instead of text");
     evaluate_app_->footer("Example:\n  lambdaml evaluate heart.model --data heart_scale --json");
@@ -137,7 +139,7 @@ class Parser {
 
   static void AddModelAndData(CLI::App& command, std::string& model, std::string& data,
                               int& index_base) {
-    command.add_option("model", model, "model file (LIBLINEAR's format)")
+    command.add_option("model", model, "model file: LIBLINEAR's format, or centroids")
         ->required()
         ->type_name("FILE");
     command.add_option("--data", data, "data set")->required()->type_name("PATH");
@@ -149,7 +151,8 @@ class Parser {
 
   static void AddDataInput(CLI::App& command, DataInput& input) {
     command
-        .add_option("data", input.path, "data set: libsvm text (plain, .gz, .zst), shard, folder")
+        .add_option("data", input.path,
+                    "libsvm text or idx images (plain, .gz, .zst), shard, folder")
         ->required()
         ->type_name("PATH");
     command
@@ -202,6 +205,9 @@ class Parser {
     AddDataInput(*convert_app_, convert_.data);
     convert_app_->add_option("--output", convert_.output, "file to write")
         ->required()
+        ->type_name("FILE");
+    convert_app_
+        ->add_option("--labels", convert_.labels, "idx file of the rows' labels, for images")
         ->type_name("FILE");
     AddFormat(*convert_app_, convert_.format, "format [npz if the output's name ends so]");
     convert_app_->footer("Example:\n  lambdaml data convert rcv1.libsvm.gz --output rcv1.npz");

@@ -56,6 +56,7 @@ struct SplitArguments {
 
 struct ConvertArguments {
   DataInput data;
+  std::string labels;  // an idx file, or empty
   std::string output;
   std::string format;  // empty: from the name of the output
 };

@@ -1,12 +1,15 @@
 // data describe | split | convert | generate.
 #include <filesystem>
 #include <fmt/format.h>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/units.h"
 #include "lambdaml/data/describe.h"
 #include "lambdaml/data/generate.h"
+#include "lambdaml/data/idx.h"
+#include "lambdaml/data/select.h"
 #include "lambdaml/data/shards.h"
 #include "lambdaml/data/split.h"
 #include "lambdaml/place/data_place.h"
@@ -69,8 +72,13 @@ void Run(const SplitArguments& arguments) {
 }
 
 void Run(const ConvertArguments& arguments) {
-  place::SaveData(Load(arguments.data), arguments.output,
-                  FormatOf(arguments.format, arguments.output));
+  data::Dataset dataset = Load(arguments.data);
+  if (!arguments.labels.empty()) {
+    const std::string& labels = arguments.labels;
+    dataset = data::WithLabels(std::move(dataset), data::LoadIdxLabels(place::Read(labels), labels),
+                               labels);
+  }
+  place::SaveData(dataset, arguments.output, FormatOf(arguments.format, arguments.output));
 }
 
 void Run(const GenerateArguments& arguments) {

@@ -2,14 +2,18 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <thread>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/units.h"
+#include "lambdaml/model/kmeans_model_file.h"
+#include "lambdaml/model/linear_model_file.h"
 #include "lambdaml/place/data_place.h"
 #include "lambdaml/place/place.h"
 #include "lambdaml/train/evaluation.h"
+#include "lambdaml/train/kmeans_evaluation.h"
 
 #include "apps/lambdaml/commands.h"
 
@@ -49,10 +53,7 @@ std::string FormatPredictions(const model::LinearModel& model,
   return text;
 }
 
-}  // namespace
-
-void Run(const PredictArguments& arguments) {
-  const model::LinearModel model = train::ReadLinearModel(arguments.model);
+std::string PredictLabels(const model::LinearModel& model, const PredictArguments& arguments) {
   if (arguments.probabilities && model.loss == model::LinearLoss::kHinge) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       "--probabilities: a support vector machine has none");
@@ -61,27 +62,80 @@ void Run(const PredictArguments& arguments) {
   base::ThreadPool pool(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const model::Predictions predictions = model::Predict(model, dataset, pool);
   WarnOfUnseen(model, predictions.ignored_entries);
-  place::Write(arguments.output,
-               base::AsBytes(FormatPredictions(model, predictions, arguments.probabilities)));
+  return FormatPredictions(model, predictions, arguments.probabilities);
 }
 
-void Run(const EvaluateArguments& arguments) {
-  const model::LinearModel model = train::ReadLinearModel(arguments.model);
+// One line per row: the cluster, from 0, and the distance to its centroid.
+std::string PredictClusters(const model::Centroids& centroids, const PredictArguments& arguments) {
+  if (arguments.probabilities) {
+    throw base::Error(base::ErrorCode::kInvalidArgument, "--probabilities: centroids have none");
+  }
+  const train::Clustering clustering =
+      train::ClusterRows(centroids, Load(arguments.data, arguments.index_base), arguments.data);
+  std::string text;
+  for (size_t r = 0; r < clustering.clusters.size(); ++r) {
+    text += fmt::format("{} {}\n", clustering.clusters[r], clustering.distances[r]);
+  }
+  return text;
+}
+
+base::Json EvaluateLabels(const model::LinearModel& model, const EvaluateArguments& arguments) {
   const train::Evaluation evaluation =
       train::EvaluateModel(model, Load(arguments.data, arguments.index_base));
   WarnOfUnseen(model, evaluation.ignored_entries);
-  if (!arguments.json) {
-    WriteOutput(fmt::format("rows      {}\nloss      {:.6f}\naccuracy  {:.4f}\n",
-                            base::FormatCount(static_cast<uint64_t>(evaluation.rows)),
-                            evaluation.loss, evaluation.accuracy));
-    return;
-  }
   base::Json json = base::Json::EmptyObject();
   json.Set("rows", evaluation.rows);
   json.Set("loss", evaluation.loss);
   json.Set("accuracy", evaluation.accuracy);
   json.Set("ignored_entries", evaluation.ignored_entries);
-  WriteOutput(json.Dump() + "\n");
+  return json;
+}
+
+base::Json EvaluateClusters(const model::Centroids& centroids, const EvaluateArguments& arguments) {
+  const train::Clustering clustering =
+      train::ClusterRows(centroids, Load(arguments.data, arguments.index_base), arguments.data);
+  base::Json json = base::Json::EmptyObject();
+  json.Set("rows", static_cast<int64_t>(clustering.clusters.size()));
+  json.Set("inertia", clustering.inertia);
+  json.Set("n_clusters", centroids.k);
+  base::Json sizes = base::Json::EmptyArray();
+  for (const int64_t size : clustering.cluster_sizes) sizes.Append(size);
+  json.Set("cluster_sizes", std::move(sizes));
+  return json;
+}
+
+// As text for people: what matters most.
+std::string FormatEvaluation(const base::Json& evaluation) {
+  std::string text =
+      fmt::format("rows      {}\n",
+                  base::FormatCount(static_cast<uint64_t>(evaluation.At("rows").AsInteger())));
+  if (const base::Json* inertia = evaluation.Find("inertia")) {
+    return text + fmt::format("inertia   {}\nclusters  {}\n", inertia->AsNumber(),
+                              evaluation.At("n_clusters").AsInteger());
+  }
+  return text + fmt::format("loss      {:.6f}\naccuracy  {:.4f}\n",
+                            evaluation.At("loss").AsNumber(), evaluation.At("accuracy").AsNumber());
+}
+
+}  // namespace
+
+// What kind of model a file holds its content says.
+void Run(const PredictArguments& arguments) {
+  const base::Blob model = place::Read(arguments.model);
+  const std::string predictions =
+      model::LooksLikeCentroids(model.span())
+          ? PredictClusters(model::ParseCentroids(model.span(), arguments.model), arguments)
+          : PredictLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
+  place::Write(arguments.output, base::AsBytes(predictions));
+}
+
+void Run(const EvaluateArguments& arguments) {
+  const base::Blob model = place::Read(arguments.model);
+  const base::Json evaluation =
+      model::LooksLikeCentroids(model.span())
+          ? EvaluateClusters(model::ParseCentroids(model.span(), arguments.model), arguments)
+          : EvaluateLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
+  WriteOutput(arguments.json ? evaluation.Dump() + "\n" : FormatEvaluation(evaluation));
 }
 
 }  // namespace lambdaml::cli

@@ -1,11 +1,13 @@
 #include "lambdaml/data/load.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -14,6 +16,7 @@
 #include "lambdaml/base/file.h"
 #include "lambdaml/data/builder.h"
 #include "lambdaml/data/byte_source.h"
+#include "lambdaml/data/idx.h"
 #include "lambdaml/data/libsvm_reader.h"
 #include "lambdaml/data/npz.h"
 
@@ -45,13 +48,45 @@ Dataset Adapt(Dataset dataset, const std::string& name, const LoadOptions& optio
   return dataset;
 }
 
-Dataset ReadText(ByteSource& source, const LoadOptions& options) {
+// A source whose first bytes were looked at.
+class PeekedSource final : public ByteSource {
+ public:
+  explicit PeekedSource(ByteSource& source) : source_(source) {
+    while (size_ < start_.size()) {
+      const size_t more = source_.Read(std::span(start_).subspan(size_));
+      if (more == 0) break;
+      size_ += more;
+    }
+  }
+
+  base::ByteSpan start() const { return std::as_bytes(std::span(start_).first(size_)); }
+
+  size_t Read(std::span<char> target) override {
+    const size_t count = std::min(size_ - position_, target.size());
+    if (count == 0) return source_.Read(target);
+    std::copy_n(start_.begin() + static_cast<ptrdiff_t>(position_), count, target.begin());
+    position_ += count;
+    return count;
+  }
+
+  const std::string& name() const override { return source_.name(); }
+
+ private:
+  ByteSource& source_;
+  std::array<char, 4> start_ = {};
+  size_t size_ = 0;
+  size_t position_ = 0;  // of what was read again
+};
+
+Dataset ReadStream(ByteSource& compressed_or_plain, const LoadOptions& options) {
+  PeekedSource source(compressed_or_plain);
+  if (IsIdx(source.start())) return ReadIdx(source, options);
   return ReadLibsvm(source, {.index_base = options.index_base,
                              .n_features = options.n_features,
                              .layout = options.layout});
 }
 
-// Looks at regular files only: what a pipe gives can be read once, and is text.
+// Looks at regular files only: what a pipe gives can be read once, and is a stream.
 bool IsNpzFile(const std::string& path) {
   std::error_code ignored;  // the caller's open fails with the reason
   if (!std::filesystem::is_regular_file(path, ignored)) return false;
@@ -67,12 +102,12 @@ Dataset LoadFile(const std::string& path, const LoadOptions& options) {
   if (IsNpzFile(path)) {
     return Adapt(DecodeNpz(base::MapFile(path, /*populate=*/true), path), path, options);
   }
-  return ReadText(*OpenFileSource(path), options);
+  return ReadStream(*OpenFileSource(path), options);
 }
 
 Dataset LoadBytes(base::Blob bytes, const std::string& name, const LoadOptions& options) {
   if (IsNpz(bytes.span())) return Adapt(DecodeNpz(std::move(bytes), name), name, options);
-  return ReadText(*OpenMemorySource(std::move(bytes), name), options);
+  return ReadStream(*OpenMemorySource(std::move(bytes), name), options);
 }
 
 }  // namespace lambdaml::data

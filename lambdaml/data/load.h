@@ -17,9 +17,9 @@ struct LoadOptions {
   Layout layout = Layout::kAuto;  // kAuto: as a binary shard is stored, by density for text
 };
 
-// Loads a file: an .npz shard (mapped, not copied) or libsvm text (plain, gzip, zstd), told apart
-// by their first bytes. Errors: kNotFound, kPermissionDenied; kInvalidData and kCorrupt naming the
-// place; kInvalidArgument for bad options.
+// Loads a file: an .npz shard (mapped, not copied), or libsvm text or an idx file (plain, gzip,
+// zstd), told apart by their first bytes. Errors: kNotFound, kPermissionDenied; kInvalidData and
+// kCorrupt naming the place; kInvalidArgument for bad options.
 Dataset LoadFile(const std::string& path, const LoadOptions& options);
 
 // The same from bytes, as a store returns them; `name` is for errors.

@@ -1,9 +1,12 @@
 #include "lambdaml/data/select.h"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <memory>
 #include <utility>
 
 #include "lambdaml/base/check.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/data/builder.h"
 
 namespace lambdaml::data {
@@ -49,6 +52,23 @@ Dataset Concatenate(std::span<const Dataset> parts) {
   SparseBuilder builder;
   AppendParts(parts, builder);
   return std::move(builder).Finish(n_features);
+}
+
+Dataset WithLabels(Dataset dataset, std::vector<double> labels, std::string_view origin) {
+  if (static_cast<int64_t>(labels.size()) != dataset.rows()) {
+    throw base::Error(
+        base::ErrorCode::kInvalidData,
+        fmt::format("{}: {} labels for {} rows", origin, labels.size(), dataset.rows()));
+  }
+  struct Storage {
+    std::shared_ptr<const void> features;
+    std::vector<double> labels;
+  };
+  const auto storage =
+      std::make_shared<const Storage>(Storage{std::move(dataset.storage), std::move(labels)});
+  dataset.labels = storage->labels;
+  dataset.storage = storage;
+  return dataset;
 }
 
 }  // namespace lambdaml::data

@@ -21,8 +21,7 @@ std::string FormatLoss(double loss) {
 
 // An inertia, being a sum, is a large number whose digits matter.
 std::string FormatObjective(Objective objective, double value) {
-  if (objective == Objective::kLoss) return FormatLoss(value);
-  return std::abs(value) < 1e9 ? fmt::format("{:#.8g}", value) : fmt::format("{:.7e}", value);
+  return objective == Objective::kLoss ? FormatLoss(value) : fmt::format("{:#.8g}", value);
 }
 
 std::string FormatPercent(double share, int decimals) {
@@ -54,7 +53,7 @@ void AddCell(std::string& line, std::string_view text, size_t width) {
 
 size_t ExtraWidth(std::string_view name) { return std::max<size_t>(name.size(), 10); }
 
-size_t ObjectiveWidth(Objective objective) { return objective == Objective::kLoss ? 11 : 13; }
+size_t ObjectiveWidth(Objective objective) { return objective == Objective::kLoss ? 11 : 14; }
 
 // One line of the summary: a name in a column of its own, and what there is to say.
 std::string Entry(std::string_view name, std::string_view text) {

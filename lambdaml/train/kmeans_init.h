@@ -25,11 +25,11 @@ inline constexpr int64_t kOversampling = 2;
 //   random       k different rows, all sets equally likely. One round.
 //   k-means++    each row with probability D²/Σ D², D the distance to the nearest one chosen so far
 //                (Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding").
-//                1 + k rounds of one row from each rank: the winner of the race E/D², E
+//                k rounds, of one row from each rank: the winner of the race E/D², E
 //                exponentially distributed, has that probability.
 //   k-means||    in each of 5 rounds, every row with probability 2k·D²/Σ D² (Bahmani et al. 2012,
 //                "Scalable k-means++"); k-means++ chooses among them on every rank, weighted with
-//                the rows nearest to each. 14 rounds at most, whatever k; memory for about 10·k
+//                the rows nearest to each. 13 rounds at most, whatever k; memory for about 10·k
 //                rows.
 //
 // With fewer than k different rows some are chosen more than once, and their clusters stay empty.

@@ -227,7 +227,7 @@ void AddModelRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("bias", "", G::kModel, "true|false", BoolField{&Job::bias},
                          "learn an intercept, which is never penalised [true]"));
   rows.push_back(MakeRow("n_clusters", "", G::kModel, "N",
-                         IntegerField{&Job::n_clusters, {1, 1'000'000}}, "clusters of kmeans"));
+                         IntegerField{&Job::n_clusters, {1, 100'000}}, "clusters of kmeans"));
   rows.push_back(MakeRow("init_model", "", G::kModel, "PLACE", TextField{&Job::init_model},
                          "start from this model"));
   rows.push_back(MakeRow("output", "", G::kModel, "PLACE", TextField{&Job::output},

@@ -115,6 +115,27 @@ TEST(RunRecordTest, RecordsReadBackTheSame) {
   EXPECT_EQ(SummaryFromJson(again(ToJson(RunSummary{}))), RunSummary{});
 }
 
+TEST(RunRecordTest, KmeansHasAnInertiaWhereOthersHaveALoss) {
+  const EpochRecord epoch = {.epoch = 2,
+                             .objective = Objective::kInertia,
+                             .loss = 12.5,
+                             .seconds = 1,
+                             .extra = {{"changed", 3}},
+                             .cluster_sizes = {4, 0, 5}};
+  EXPECT_EQ(ToJson(epoch).Dump(),
+            R"({"event":"epoch","epoch":2,"inertia":12.5,"seconds":1,"sync_share":0,)"
+            R"("extra":{"changed":3},"cluster_sizes":[4,0,5]})");
+  EXPECT_EQ(EpochFromJson(ToJson(epoch)), epoch);
+  RunSummary summary = FullSummary();
+  summary.objective = Objective::kInertia;
+  summary.cluster_sizes = {1, 2};
+  const Json json = ToJson(summary);
+  EXPECT_EQ(json.At("inertia").AsNumber(), summary.loss);
+  EXPECT_EQ(json.At("test_inertia").AsNumber(), summary.test_loss);
+  EXPECT_EQ(json.Find("loss"), nullptr);
+  EXPECT_EQ(SummaryFromJson(json), summary);
+}
+
 TEST(RunRecordTest, ALossThatIsNotANumberIsNullAndReadsBackAsOne) {
   const EpochRecord record = {.loss = std::numeric_limits<double>::infinity(),
                               .valid_loss = std::nan("")};

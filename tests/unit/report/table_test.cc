@@ -51,11 +51,37 @@ TEST(EpochTableTest, LossesOfAnySizeStayInTheirColumn) {
   EXPECT_EQ(table.Line({.loss = 1.5e-9}), "    0    1.500e-09     0.000    0 %");
 }
 
+TEST(EpochTableTest, AnInertiaHasItsNameAndItsDigits) {
+  const EpochRecord record = {.epoch = 3,
+                              .objective = Objective::kInertia,
+                              .loss = 97507.395467,
+                              .seconds = 0.5,
+                              .extra = {{"movement", 0.00123456}, {"changed", 123456}}};
+  const EpochTable table(record);
+  EXPECT_EQ(table.Header(), "epoch         inertia    movement     changed   seconds   sync");
+  EXPECT_EQ(table.Line(record), "    3       97507.395    0.001235      123456     0.500    0 %");
+  for (const double inertia : {0.0, 1e-9, 0.5, 389420.671917, 999999999.0, 1e9, 1e300}) {
+    EXPECT_EQ(table.Line({.objective = Objective::kInertia, .loss = inertia}).size(),
+              table.Header().size())
+        << inertia;
+  }
+}
+
 TEST(ProgressTest, ShowsBarEpochLossAndTimeLeft) {
   EXPECT_EQ(
       FormatProgress(
           {.epoch = 2, .n_epochs = 10, .epoch_share = 0.5, .loss = 0.5, .elapsed_seconds = 5}, 100),
       "\r\x1b[K[=====               ] epoch 3/10, loss 0.500000, 5.00 s, 15.00 s left");
+}
+
+TEST(ProgressTest, ShowsInertiaWhereThatIsTheObjective) {
+  EXPECT_EQ(FormatProgress({.epoch = 1,
+                            .n_epochs = 2,
+                            .objective = Objective::kInertia,
+                            .loss = 12.5,
+                            .elapsed_seconds = 1},
+                           100),
+            "\r\x1b[K[==========          ] epoch 2/2, inertia 12.500000, 1.00 s, 1.00 s left");
 }
 
 TEST(ProgressTest, SaysNothingOfTheTimeLeftBeforeTheStartAndAfterTheEnd) {
@@ -127,6 +153,25 @@ TEST(SummaryTest, TellsResultTimeUseCostAndModel) {
             "  cost        nothing here; on AWS $0.0000579 (lambda $0.0000579) at "
             "us-east-1 prices of 2025-07-01\n"
             "  model       heart.model\n");
+}
+
+TEST(SummaryTest, TellsInertiaAndClustersOfKmeans) {
+  RunSummary summary;
+  summary.model = "kmeans";
+  summary.optim = "lloyd";
+  summary.regularizer = "none";
+  summary.objective = Objective::kInertia;
+  summary.loss = 97507.395467;
+  summary.test_loss = 7000.5;
+  summary.cluster_sizes = {762, 0, 12345};
+  const std::string text = FormatSummary(summary);
+  EXPECT_THAT(text, HasSubstr("  training    inertia 97507.395\n"));
+  EXPECT_THAT(text, HasSubstr("  test        inertia 7000.5000\n"));
+  EXPECT_THAT(text, HasSubstr("  clusters    3 of 762, 0, 12345 rows; 1 empty\n"));
+  summary.cluster_sizes.assign(25, 40);
+  summary.cluster_sizes[3] = 7;
+  summary.cluster_sizes[4] = 12345;
+  EXPECT_THAT(FormatSummary(summary), HasSubstr("  clusters    25 of 7 to 12,345 rows\n"));
 }
 
 TEST(SummaryTest, TellsValidationTestAndExtraNumbersWhenMeasured) {

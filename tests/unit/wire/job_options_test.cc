@@ -55,7 +55,7 @@ const std::vector<Example> kExamples = {
      "10",
      "10",
      R"({"model":"lr","n_clusters":10})",
-     {{"0", "0 is not within 1 to 1000000"}}},
+     {{"0", "0 is not within 1 to 100000"}}},
     {"init_model", "m", R"("m")", R"({"init_model":"m"})"},
     {"output", "o", R"("o")", R"({"output":"o"})"},
     {"optim",
