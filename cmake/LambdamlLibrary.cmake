@@ -25,14 +25,6 @@ function(lambdaml_add_library module)
   endforeach()
 endfunction()
 
-# GoogleTest's headers, compiled once for all test programs: they take longer than most tests.
-function(lambdaml_add_test_headers)
-  file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/generated/test_headers.cc" CONTENT "")
-  add_library(lambdaml_test_headers OBJECT "${PROJECT_BINARY_DIR}/generated/test_headers.cc")
-  target_link_libraries(lambdaml_test_headers PRIVATE lambdaml_flags GTest::gmock)
-  target_precompile_headers(lambdaml_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
-endfunction()
-
 # lambdaml_add_test(<name> SOURCES … [DEPS modules…] [LIBS …] [LABEL unit|integration|e2e])
 #
 # One GoogleTest program; ctest runs it as one test, so that its fixtures start once.
@@ -47,7 +39,6 @@ function(lambdaml_add_test name)
   add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_DEPS PREPEND lambdaml::)
   target_link_libraries(${name} PRIVATE lambdaml_flags ${ARG_DEPS} ${ARG_LIBS} GTest::gmock_main)
-  target_precompile_headers(${name} REUSE_FROM lambdaml_test_headers)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/bin)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
