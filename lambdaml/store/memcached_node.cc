@@ -1,6 +1,7 @@
 #include "lambdaml/store/memcached_node.h"
 
 #include <fmt/format.h>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -45,6 +46,7 @@ MemcachedNode::MemcachedNode(HostPort server, Meter& meter)
 void MemcachedNode::Run(std::string_view what, const Deadline& deadline, const Request& request) {
   const auto seed = static_cast<uint64_t>(deadline.clock().Now().time_since_epoch().count());
   net::Retry retry(deadline, base::MixSeed(seed, static_cast<uint64_t>(::getpid()) + ++attempts_));
+  std::optional<Error> cause;  // of the attempt before
   while (true) {
     try {
       std::unique_ptr<Line> line = TakeLine(deadline);
@@ -58,8 +60,10 @@ void MemcachedNode::Run(std::string_view what, const Deadline& deadline, const R
         const std::lock_guard lock(mutex_);
         idle_.clear();
       }
+      // When the time is over in the middle of an attempt, the attempt before says more.
+      if (error.code() != ErrorCode::kDeadlineExceeded || !cause) cause = error;
       if (!MayPass(error, retry.failures()) || !retry.Again()) {
-        throw Error(error.code(), fmt::format("{}: {}", what, error.message()));
+        throw Error(cause->code(), fmt::format("{}: {}", what, cause->message()));
       }
       meter_.CountRetry();
     }

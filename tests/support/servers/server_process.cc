@@ -1,10 +1,13 @@
 #include "support/servers/server_process.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <netinet/in.h>
 #include <random>
 #include <sstream>
@@ -56,6 +59,19 @@ std::string PathOf(const std::string& name) {
   return "";
 }
 
+// Whether all threads of a process stand still: a signal does not reach them at once.
+bool IsStopped(pid_t pid) {
+  namespace fs = std::filesystem;
+  return std::ranges::all_of(
+      fs::directory_iterator(fmt::format("/proc/{}/task", pid)), [](const auto& thread) {
+        std::ifstream file(thread.path() / "stat");
+        std::string stat;
+        std::getline(file, stat);
+        const size_t name_end = stat.rfind(')');  // pid (name) state …
+        return name_end != stat.npos && stat.substr(name_end).starts_with(") T");
+      });
+}
+
 }  // namespace
 
 int FreePort() {
@@ -102,7 +118,10 @@ void ServerProcess::Stop() {
   child_->Wait(kStopTimeout);
 }
 
-void ServerProcess::Pause() const { child_->Signal(SIGSTOP); }
+void ServerProcess::Pause() const {
+  child_->Signal(SIGSTOP);
+  child_->WaitUntil([this] { return IsStopped(pid()); }, kStopTimeout);
+}
 
 void ServerProcess::Resume() const { child_->Signal(SIGCONT); }
 

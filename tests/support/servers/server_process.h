@@ -39,7 +39,7 @@ class ServerProcess {
   // The same program with the same options again, after Kill or Stop.
   void Start();
 
-  // SIGSTOP and SIGCONT: a server that answers nothing, and its return.
+  // SIGSTOP and SIGCONT: a server that answers nothing, once Pause has returned, and its return.
   void Pause() const;
   void Resume() const;
 
