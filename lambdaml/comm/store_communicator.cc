@@ -16,8 +16,9 @@ using base::ErrorCode;
 
 namespace {
 
-// How long a wait lasts, over a store that is not durable, before restarts are looked for.
-constexpr base::Duration kLook = std::chrono::seconds(1);
+// How long a wait lasts, over a store that is not durable, before restarts are looked for; longer
+// where messages take longer to arrive.
+constexpr base::Duration kLookMin = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -26,7 +27,8 @@ StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
       membership_(std::move(membership)),
       outbox_(store),
       restarts_at_start_(store.restarts()),
-      round_end_(membership_.end) {
+      round_end_(membership_.end),
+      look_(kLookMin) {
   CheckMembership(membership_);
 }
 
@@ -90,7 +92,7 @@ bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duratio
     if (outbox_.RestoreLost(round_end_)) {
       end = base::Deadline::Earlier(end, base::Deadline::After(patience, end.clock()));
     }
-    if (reader.Wait(EndOfLook(end))) return true;
+    if (Look(reader, end)) return true;
     if (end.Expired()) return false;
   }
 }
@@ -157,7 +159,7 @@ std::vector<wire::Message> StoreCommunicator::ReceiveRoutes(std::span<const Rout
   MessageReader reader(store_, keys);
   do {
     outbox_.RestoreLost(round_end_);
-  } while (!reader.Wait(EndOfLook(round_end_)) && !round_end_.Expired());
+  } while (!Look(reader, round_end_) && !round_end_.Expired());
   auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
@@ -174,9 +176,27 @@ std::vector<wire::Message> StoreCommunicator::ReceiveRoutes(std::span<const Rout
   return messages;
 }
 
-base::Deadline StoreCommunicator::EndOfLook(const base::Deadline& end) const {
-  if (store_.capabilities().is_durable) return end;
-  return base::Deadline::Earlier(end, base::Deadline::After(kLook, end.clock()));
+bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end) {
+  if (store_.capabilities().is_durable) return reader.Wait(end);
+  const base::Clock& clock = end.clock();
+  try {
+    const bool is_complete =
+        reader.Wait(base::Deadline::Earlier(end, base::Deadline::After(look_, clock)));
+    outage_end_.reset();
+    return is_complete;
+  } catch (const Error& error) {
+    // The end of a look is none of the wait: a message that had begun to arrive needs longer looks,
+    // and a service that is away has as much time to come back as it has in any other call.
+    if (end.Expired()) throw;
+    if (error.code() == ErrorCode::kDeadlineExceeded) {
+      look_ *= 2;
+      return false;
+    }
+    if (error.code() != ErrorCode::kUnavailable) throw;
+    if (!outage_end_) outage_end_ = base::Deadline::After(net::kOutageMax, clock);
+    if (outage_end_->Expired()) throw;
+    return false;
+  }
 }
 
 // A merged vector is late because its rank is, or because one of those is for which that rank

@@ -13,12 +13,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/outbox.h"
+#include "lambdaml/comm/segments.h"
 #include "lambdaml/store/store.h"
 #include "lambdaml/wire/vector_codec.h"
 
@@ -78,8 +80,9 @@ class StoreCommunicator : public Communicator {
   wire::MessageId IdOf(const Route& route) const;
   std::string Describe(const Route& route) const;
   std::vector<wire::Message> ReceiveRoutes(std::span<const Route> routes);
-  // Until when a wait may last before restarts are looked for.
-  base::Deadline EndOfLook(const base::Deadline& end) const;
+  // reader.Wait, but over a store that is not durable for one look only. Returns whether all is
+  // complete.
+  bool Look(MessageReader& reader, const base::Deadline& end);
   // Waits for all, at most until the round's end; after a restart of the service at most for
   // `patience`, because the writer may be gone. Returns whether they came.
   bool WaitInLeave(std::span<const Route> routes, base::Duration patience);
@@ -94,6 +97,8 @@ class StoreCommunicator : public Communicator {
   uint64_t contributed_round_ = 0;  // the last one to which every rank is known to have contributed
   base::TimePoint round_start_;
   base::Deadline round_end_;
+  base::Duration look_;                       // how long one lasts
+  std::optional<base::Deadline> outage_end_;  // since the service has not answered a look
 };
 
 }  // namespace lambdaml::comm

@@ -1,5 +1,6 @@
 // Channels that lose what they hold: a restart at any moment changes no bit, and the end of a job
 // leaves nobody behind.
+#include <atomic>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
@@ -101,6 +102,41 @@ TEST_P(RestartTest, WhoLeavesWaitsForASlowPeerToReadTheLastMessages) {
     Work(*communicator, 1);
   });
   EXPECT_EQ(server.restarts(), 1U);
+}
+
+// A look lasts a second, a restart may take longer, and so may a long message: neither ends a wait.
+TEST_P(RestartTest, WaitsOutlastOutagesAndSlowMessages) {
+  for (const auto code : {base::ErrorCode::kUnavailable, base::ErrorCode::kDeadlineExceeded}) {
+    test::ForgetfulServer server;
+    std::atomic<int> failures{0};
+    const auto fail = [&](const std::string&) {
+      if (++failures > 6) return;
+      clock_.SleepFor(seconds(1));
+      throw base::Error(code, "injected");
+    };
+    test::RunInThreads(2, [&](int rank) {
+      const auto store = rank == 1 ? server.Open(fail) : server.Open();
+      Work(*MakeCommunicator(GetParam(), *store, MemberOf(rank, 2)), 3);
+    });
+    EXPECT_GT(failures, 6);
+  }
+}
+
+TEST_P(RestartTest, AServiceThatStaysAwayIsReported) {
+  test::ForgetfulServer server;
+  const auto store = server.Open([&](const std::string&) {
+    clock_.SleepFor(seconds(1));
+    throw base::Error(base::ErrorCode::kUnavailable, "injected");
+  });
+  const auto communicator = MakeCommunicator(GetParam(), *store, MemberOf(0, 2));
+  const base::TimePoint start = clock_.Now();
+  try {
+    communicator->AllReduceSum({}, {});
+    FAIL() << "no error";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::kUnavailable);
+  }
+  EXPECT_LT(clock_.Now() - start, std::chrono::minutes(30));  // not the round's hour
 }
 
 TEST_P(RestartTest, LeavingDeletesAllButTheFarewell) {
