@@ -211,8 +211,10 @@ void MemcachedConnection::ListKeys(const std::function<void(const MemcachedListe
       continue;
     }
     if (line.starts_with("BUSY")) {
-      throw Error(ErrorCode::kUnavailable,
-                  fmt::format("{}: it is listing its keys for somebody else", stream_.place()));
+      throw Error(
+          ErrorCode::kUnavailable,
+          fmt::format("{}: the server walks over its keys already, for itself or for others",
+                      stream_.place()));
     }
     if (line.starts_with("ERROR") || line.starts_with("CLIENT_ERROR")) {
       throw Error(ErrorCode::kPermissionDenied,
