@@ -110,8 +110,8 @@ AwsConfig ResolveAwsConfig(std::string_view service, const AwsConfigOptions& opt
     config.region = kRegionOfCustomEndpoint;
   } else {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: no AWS region is set: set AWS_REGION (such as us-east-1), or "
-                            "`region` in the profile",
+                fmt::format("{}: no AWS region is set: give --region (such as us-east-1), set "
+                            "AWS_REGION, or set `region` in the profile",
                             service));
   }
   const std::string_view domain =

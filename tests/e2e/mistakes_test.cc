@@ -126,7 +126,7 @@ TEST_F(MistakesTest, DataOfOneLabelOrTooManyIsInput) {
 
 TEST_F(MistakesTest, ChannelsThatDoNotExistAreUsage) {
   RefuseTraining({"--channel", "gopher://x"}, kUsage, {"gopher://x", "file:///dir"});
-  RefuseTraining({"--channel", "s3://bucket"}, kUsage, {"s3://bucket"});
+  RefuseTraining({"--channel", "s3://bucket"}, kUsage, {"s3", "--region"});
   RefuseTraining({"--channel", "file://relative"}, kUsage, {"file://relative", "absolute"});
 }
 
