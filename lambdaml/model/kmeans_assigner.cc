@@ -10,12 +10,16 @@
 namespace lambdaml::model::kmeans {
 namespace {
 
-// Rows that a thread takes at a time: few enough to share them out, and of sparse rows enough for a
-// panel of the table to be worth reading.
-constexpr int64_t kDenseBlockRows = 960;
-
+// Rows that a thread takes at a time, a multiple of kLaneRows: few enough to share them out,
+// several batches if they are small, and of sparse rows enough for a panel of the table to be worth
+// reading.
 int64_t BlockRows(const data::Dataset& dataset) {
-  return dataset.is_dense() ? kDenseBlockRows : BatchRows(dataset);
+  if (!dataset.is_dense()) return BatchRows(dataset);
+  constexpr int64_t kBytesGoal = 512 << 10;
+  constexpr int64_t kRowsMin = 960;
+  constexpr int64_t kRowsMax = 3840;
+  const int64_t row_bytes = int64_t{sizeof(float)} * std::max<int64_t>(1, dataset.n_features());
+  return std::clamp(kBytesGoal / row_bytes / kLaneRows * kLaneRows, kRowsMin, kRowsMax);
 }
 
 // The mean of some dense rows: far from the origin its removal saves digits.
@@ -149,8 +153,10 @@ void Assigner::RunBlock(const Step& step, RowRange block, size_t lane_number) {
   for (size_t begin = 0; begin < all_rows.size(); begin += batch_rows) {
     const size_t count = std::min(batch_rows, all_rows.size() - begin);
     const std::span<const int64_t> rows = all_rows.subspan(begin, count);
+    const std::span<const int64_t> later = all_rows.subspan(begin + count);
     lane.scanner.Scan(step.table, step.centroids, rows,
-                      all_need.empty() ? all_need : all_need.subspan(begin, count));
+                      all_need.empty() ? all_need : all_need.subspan(begin, count),
+                      later.first(std::min(batch_rows, later.size())));
     lane.scored += lane.scanner.scored();
     const std::span<const int32_t> clusters = lane.scanner.clusters();
     for (size_t i = 0; i < count; ++i) {

@@ -54,12 +54,6 @@ double SquaredDistance(const SparseRow& x, const float* c, int64_t n_features) {
   return partial.Total();
 }
 
-SparseRow SparseRowOf(const data::SparseRows& rows, int64_t r) {
-  const auto begin = static_cast<size_t>(rows.row_offsets[static_cast<size_t>(r)]);
-  const auto end = static_cast<size_t>(rows.row_offsets[static_cast<size_t>(r) + 1]);
-  return {rows.columns.subspan(begin, end - begin), rows.values.subspan(begin, end - begin)};
-}
-
 double SquaredDistance(const data::Dataset& dataset, int64_t r, const float* c) {
   if (dataset.is_dense()) {
     return SquaredDistance(dataset.dense().row(r), c, dataset.n_features());

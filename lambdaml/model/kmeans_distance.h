@@ -25,7 +25,11 @@ struct SparseRow {
 };
 double SquaredDistance(const SparseRow& x, const float* c, int64_t n_features);
 
-SparseRow SparseRowOf(const data::SparseRows& rows, int64_t r);
+inline SparseRow SparseRowOf(const data::SparseRows& rows, int64_t r) {
+  const auto begin = static_cast<size_t>(rows.row_offsets[static_cast<size_t>(r)]);
+  const auto end = static_cast<size_t>(rows.row_offsets[static_cast<size_t>(r) + 1]);
+  return {rows.columns.subspan(begin, end - begin), rows.values.subspan(begin, end - begin)};
+}
 
 // D of row r of either kind of data.
 double SquaredDistance(const data::Dataset& dataset, int64_t r, const float* c);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <mutex>
 
 namespace lambdaml::model::kmeans {
@@ -14,10 +15,19 @@ double Magic(int quantum_exponent) { return std::ldexp(1.5, 52 + quantum_exponen
 }  // namespace
 
 SumGrid::SumGrid(std::span<const float> max_abs, int64_t count) {
+  constexpr float kUniformMax = 0x1p24F;
+  float largest = 0;
+  float smallest = std::numeric_limits<float>::max();
+  for (const float max : max_abs) {
+    if (max == 0) continue;
+    largest = std::max(largest, max);
+    smallest = std::min(smallest, max);
+  }
+  is_uniform_ = largest / kUniformMax <= smallest;
   const int b = std::max(2, static_cast<int>(std::bit_width(static_cast<uint64_t>(count))));
   for (const float max : max_abs) {
     int e = 0;
-    std::frexp(max, &e);  // max < 2^e
+    std::frexp(is_uniform_ ? largest : max, &e);  // max < 2^e
     high_magic_.push_back(Magic(e + b - 52));
     low_magic_.push_back(Magic(e + 2 * b - 104));
   }
@@ -34,28 +44,33 @@ bool SumGrid::IsCoarse(const float* x) const {
 
 void SumGrid::Add(const float* x, double sign, double* high, double* low) const {
   const size_t size = high_magic_.size();
-  const double* const high_magic = high_magic_.data();
-  const double* const low_magic = low_magic_.data();
   if (low == nullptr) {
     for (size_t j = 0; j < size; ++j) high[j] += sign * static_cast<double>(x[j]);
     return;
   }
-  for (size_t j = 0; j < size; ++j) {
-    const double value = sign * static_cast<double>(x[j]);
-    const double high_part = (value + high_magic[j]) - high_magic[j];
-    const double low_part = ((value - high_part) + low_magic[j]) - low_magic[j];
-    high[j] += high_part;
-    low[j] += low_part;
+  const auto add = [&](auto high_magic, auto low_magic) {
+    for (size_t j = 0; j < size; ++j) {
+      const Parts parts = Split(sign * static_cast<double>(x[j]), high_magic(j), low_magic(j));
+      high[j] += parts.high;
+      low[j] += parts.low;
+    }
+  };
+  if (is_uniform_ && size > 0) {
+    add([m = high_magic_[0]](size_t) { return m; }, [m = low_magic_[0]](size_t) { return m; });
+  } else {
+    add([m = high_magic_.data()](size_t j) { return m[j]; },
+        [m = low_magic_.data()](size_t j) { return m[j]; });
   }
 }
 
-void SumGrid::Add(const SparseRow& x, double* high, double* low) const {
+void SumGrid::Add(const SparseRow& x, double sign, double* high, double* low) const {
   for (size_t i = 0; i < x.columns.size(); ++i) {
     const auto j = static_cast<size_t>(x.columns[i]);
-    const auto value = static_cast<double>(x.values[i]);
-    const double high_part = (value + high_magic_[j]) - high_magic_[j];
-    high[j] += high_part;
-    low[j] += ((value - high_part) + low_magic_[j]) - low_magic_[j];
+    const size_t at = is_uniform_ ? 0 : j;
+    const Parts parts =
+        Split(sign * static_cast<double>(x.values[i]), high_magic_[at], low_magic_[at]);
+    high[j] += parts.high;
+    low[j] += parts.low;
   }
 }
 

@@ -22,7 +22,8 @@
 
 namespace lambdaml::model::kmeans {
 
-// The quanta of each column.
+// The quanta of each column: the same for all if their largest numbers are within 2^24 of one
+// another, which loses nothing that matters and saves looking them up.
 class SumGrid {
  public:
   // For columns whose numbers have a magnitude up to max_abs[j], up to `count` of which are added.
@@ -34,9 +35,19 @@ class SumGrid {
   // high[j] += sign · high part of x[j], low likewise; sign is 1 or -1. low may be nullptr if all
   // low parts are 0.
   void Add(const float* x, double sign, double* high, double* low) const;
-  void Add(const SparseRow& x, double* high, double* low) const;
+  void Add(const SparseRow& x, double sign, double* high, double* low) const;
 
  private:
+  struct Parts {
+    double high;
+    double low;
+  };
+  static Parts Split(double x, double high_magic, double low_magic) {
+    const double high = (x + high_magic) - high_magic;
+    return {high, ((x - high) + low_magic) - low_magic};
+  }
+
+  bool is_uniform_ = true;
   // Adding a constant whose last digit is worth q1 rounds to a multiple of q1.
   std::vector<double> high_magic_;
   std::vector<double> low_magic_;

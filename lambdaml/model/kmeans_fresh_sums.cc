@@ -72,7 +72,7 @@ void SumRows(const data::SparseRows& rows, std::span<const int64_t> members, con
   std::ranges::fill(to, 0.0);
   double* const high = scratch->high.data();
   double* const low = scratch->low.data();
-  for (const int64_t r : members) grid.Add(SparseRowOf(rows, r), high, low);
+  for (const int64_t r : members) grid.Add(SparseRowOf(rows, r), 1, high, low);
   for (const int64_t r : members) {
     for (const int32_t j : SparseRowOf(rows, r).columns)
       to[static_cast<size_t>(j)] = high[j] + low[j];

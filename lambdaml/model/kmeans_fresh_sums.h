@@ -1,5 +1,5 @@
-// The sums, counts and inertia of the clusters of sparse rows, computed anew for each step: keeping
-// them would take as much memory again as the centroids take twice.
+// The sums, counts and inertia of the clusters of sparse rows, computed anew for each step: where
+// kmeans_running_sums.h would take too much memory.
 #pragma once
 
 #include <cstdint>

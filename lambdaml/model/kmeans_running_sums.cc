@@ -1,7 +1,6 @@
 #include "lambdaml/model/kmeans_running_sums.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -10,7 +9,11 @@ namespace lambdaml::model::kmeans {
 namespace {
 
 constexpr int64_t kSetsBytes = 64 << 20;
-constexpr int64_t kBlockRows = 1024;
+constexpr size_t kBlockNumbers = 1 << 18;
+
+std::span<const float> ValuesOf(const data::Dataset& dataset) {
+  return std::visit([](const auto& rows) { return rows.values; }, dataset.features);
+}
 
 // Adds the squares of float32 numbers, which float64 holds exactly.
 PreciseSum<double> SquaresOf(std::span<const float> values) {
@@ -48,32 +51,37 @@ PreciseSum<double> ProductOf(const float* c, const double* high, const double* l
 
 }  // namespace
 
-RunningSums::RunningSums(const data::Dataset& dataset, base::ThreadPool& pool)
-    : rows_(dataset.dense()), grid_(ColumnMaxima(dataset, pool), dataset.rows()) {
-  const auto blocks = static_cast<size_t>((rows_.rows + kBlockRows - 1) / kBlockRows);
+bool RunningSums::Fit(const data::Dataset& dataset, int64_t k) {
+  if (dataset.is_dense()) return true;
+  const auto sums_bytes = 16.0 * static_cast<double>(k) * static_cast<double>(dataset.n_features());
+  const int64_t rows_bytes = 8 * dataset.sparse().nonzeros();
+  return sums_bytes <= static_cast<double>(std::max(kSetsBytes, rows_bytes / 2));
+}
+
+RunningSums::RunningSums(const data::Dataset& dataset, const SumGrid& grid, base::ThreadPool& pool)
+    : dataset_(dataset), grid_(grid) {
+  const std::span<const float> values = ValuesOf(dataset);
+  const size_t blocks = (values.size() + kBlockNumbers - 1) / kBlockNumbers;
   std::vector<PreciseSum<double>> squares(blocks);
-  std::atomic<bool> is_coarse{true};
   pool.ForEachBlock(blocks, [&](size_t b) {
-    const int64_t begin = static_cast<int64_t>(b) * kBlockRows;
-    const int64_t end = std::min(begin + kBlockRows, rows_.rows);
-    squares[b] =
-        SquaresOf(rows_.values.subspan(static_cast<size_t>(begin * rows_.n_features),
-                                       static_cast<size_t>((end - begin) * rows_.n_features)));
-    for (int64_t r = begin; r < end && is_coarse; ++r) {
-      if (!grid_.IsCoarse(rows_.row(r))) is_coarse = false;
-    }
+    const size_t begin = b * kBlockNumbers;
+    squares[b] = SquaresOf(values.subspan(begin, std::min(kBlockNumbers, values.size() - begin)));
   });
   for (const PreciseSum<double>& block : squares) squares_.Add(block);
-  is_coarse_ = is_coarse;
+  if (!dataset.is_dense()) return;
+  is_coarse_ = true;
+  for (int64_t r = 0; r < dataset.rows() && is_coarse_; ++r) {
+    is_coarse_ = grid.IsCoarse(dataset.dense().row(r));
+  }
 }
 
 void RunningSums::Reset(int64_t k, size_t lane_count) {
   k_ = k;
-  const auto size = static_cast<size_t>(k * rows_.n_features);
+  const auto size = static_cast<size_t>(k * dataset_.n_features());
   const int64_t set_bytes =
       std::max<int64_t>(1, static_cast<int64_t>(size) * (is_coarse_ ? 8 : 16));
   const int64_t budget =
-      std::max(kSetsBytes, static_cast<int64_t>(rows_.values.size() * sizeof(float)));
+      std::max(kSetsBytes, static_cast<int64_t>(ValuesOf(dataset_).size() * sizeof(float)));
   const auto count = std::clamp<int64_t>(budget / set_bytes, 1, static_cast<int64_t>(lane_count));
   sets_.clear();
   for (int64_t s = 0; s < count; ++s) {
@@ -90,12 +98,17 @@ void RunningSums::OnMoved(size_t lane, std::span<const int64_t> rows,
   Set& set = *sets_[lane % sets_.size()];
   const std::lock_guard lock(set.mutex);
   set.used = true;
-  const int64_t n_features = rows_.n_features;
+  const int64_t n_features = dataset_.n_features();
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto add = [&](int32_t cluster, double sign) {
       const int64_t at = cluster * n_features;
-      grid_.Add(rows_.row(rows[i]), sign, set.high.data() + at,
-                is_coarse_ ? nullptr : set.low.data() + at);
+      double* const high = set.high.data() + at;
+      double* const low = is_coarse_ ? nullptr : set.low.data() + at;
+      if (dataset_.is_dense()) {
+        grid_.Add(dataset_.dense().row(rows[i]), sign, high, low);
+      } else {
+        grid_.Add(SparseRowOf(dataset_.sparse(), rows[i]), sign, high, low);
+      }
       set.counts[static_cast<size_t>(cluster)] += sign > 0 ? 1 : -1;
     };
     if (from[i] >= 0) add(from[i], -1);
@@ -134,7 +147,7 @@ void RunningSums::Write(std::span<double> sums, std::span<int64_t> counts) {
 double RunningSums::Inertia(const Centroids& centroids) {
   Merge();
   const Set& set = *sets_[0];
-  const int64_t n_features = rows_.n_features;
+  const int64_t n_features = dataset_.n_features();
   PreciseSum<double> inertia = squares_;
   for (int64_t c = 0; c < k_; ++c) {
     const auto rows = static_cast<double>(set.counts[static_cast<size_t>(c)]);

@@ -1,5 +1,5 @@
-// The sums and counts of the clusters of dense rows, kept from step to step: only rows that change
-// their cluster are read. They are exact (kmeans_exact_sums.h), so they are those of a fresh start.
+// The sums and counts of the clusters, kept from step to step: only rows that change their cluster
+// are read. They are exact (kmeans_exact_sums.h), so they are those of a fresh start.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,12 @@ namespace lambdaml::model::kmeans {
 // long as all together take less than the rows or kSetsBytes.
 class RunningSums : public MoveListener {
  public:
-  // The dataset, of dense rows, must live as long as this.
-  RunningSums(const data::Dataset& dataset, base::ThreadPool& pool);
+  // Whether there is memory for them: always for dense rows, of which the sums of any sensible k
+  // are a part; for sparse ones if they take no more than half of what the rows take, or little.
+  static bool Fit(const data::Dataset& dataset, int64_t k);
+
+  // The dataset and the grid must live as long as this.
+  RunningSums(const data::Dataset& dataset, const SumGrid& grid, base::ThreadPool& pool);
 
   // Forgets all rows.
   void Reset(int64_t k, size_t lane_count);
@@ -48,8 +52,8 @@ class RunningSums : public MoveListener {
 
   void Merge();
 
-  data::DenseRows rows_;
-  SumGrid grid_;
+  const data::Dataset& dataset_;
+  const SumGrid& grid_;
   bool is_coarse_ = false;
   PreciseSum<double> squares_;  // Σ‖x‖²
   int64_t k_ = 0;

@@ -24,12 +24,10 @@ constexpr float kProductMax = 1e36F;
 
 // Packed rows stay in the second cache beside a block of centroids.
 constexpr int64_t kBatchBytesGoal = 640 << 10;
-constexpr int64_t kDenseBatchRowsMax = 480;
+constexpr int64_t kDenseBatchRowsMax = 192;
 constexpr int64_t kDenseBatchRowsMin = 3 * kLaneRows;
 // A panel of a sparse table is read once for so many rows.
 constexpr int64_t kSparseBatchRows = 4096;
-// How far before its use a row is asked for: two blocks of packed rows.
-constexpr size_t kRowsAhead = 2 * kLaneRows;
 // Unclear rows that are looked at together.
 constexpr size_t kSettleRows = 3 * kLaneRows;
 
@@ -40,6 +38,12 @@ I8 LoadIndices(const int32_t* from) {
   I8 v;
   std::memcpy(&v, from, sizeof v);
   return v;
+}
+
+void Prefetch(const float* row, int64_t n_features) {
+  constexpr int64_t kLineNumbers = 64 / sizeof(float);
+  for (int64_t j = 0; j < n_features; j += kLineNumbers) __builtin_prefetch(row + j, 0, 2);
+  if (n_features > 0) __builtin_prefetch(row + n_features - 1, 0, 2);
 }
 
 int LaneBlocks(size_t rows) { return static_cast<int>((rows + kLaneRows - 1) / kLaneRows); }
@@ -84,10 +88,12 @@ RowScanner::RowScanner(const RowSource& source)
 }
 
 void RowScanner::Scan(const CentroidTable& table, const Centroids& centroids,
-                      std::span<const int64_t> rows, std::span<const uint64_t> need) {
+                      std::span<const int64_t> rows, std::span<const uint64_t> need,
+                      std::span<const int64_t> next_rows) {
   table_ = &table;
   centroids_ = &centroids;
   rows_ = rows;
+  next_rows_ = next_rows;
   scored_ = 0;
   is_packed_ = false;
   const int groups = table.group_count();
@@ -96,7 +102,7 @@ void RowScanner::Scan(const CentroidTable& table, const Centroids& centroids,
   std::fill_n(own_second_.get(), padded(), kInfinity);
   std::fill_n(runner_up_.get(), padded(), kInfinity);
   std::fill_n(index_.get(), padded(), 0);
-  scanned_.assign(rows.size(), need.empty() ? ~uint64_t{0} : 0);
+  scanned_.assign(rows.size(), need.empty() || groups == 1 ? ~uint64_t{0} : 0);
   lower_.resize(static_cast<size_t>(groups * batch_rows_));
   for (int g = 0; g < groups; ++g) {
     const std::span<const int64_t> selected = SelectRows(g, need);
@@ -146,7 +152,7 @@ void RowScanner::ComputeErrors() {
 // The rows that need group g, or all if most do: they are packed already. Sets subset_.
 std::span<const int64_t> RowScanner::SelectRows(int g, std::span<const uint64_t> need) {
   subset_.clear();
-  if (need.empty()) return rows_;
+  if (need.empty() || table_->group_count() == 1) return rows_;
   for (size_t i = 0; i < rows_.size(); ++i) {
     if ((need[i] >> g & 1) != 0) subset_.push_back(i);
   }
@@ -166,25 +172,16 @@ std::span<const int64_t> RowScanner::SelectRows(int g, std::span<const uint64_t>
   return subset_rows_;
 }
 
-// Asks for the pointers' rows from `first` on: memory is then busy while others are packed.
-void RowScanner::Prefetch(size_t first, int64_t n_features) const {
-  constexpr int64_t kLineNumbers = 64 / sizeof(float);
-  const size_t end = std::min(first + kLaneRows, pointers_.size());
-  for (size_t i = first; i < end; ++i) {
-    for (int64_t j = 0; j < n_features; j += kLineNumbers) {
-      __builtin_prefetch(pointers_[i] + j, 0, 2);
-    }
-    __builtin_prefetch(pointers_[i] + n_features - 1, 0, 2);
-  }
-}
-
-void RowScanner::Pack(std::span<const int64_t> rows, float* to) {
+void RowScanner::Pack(std::span<const int64_t> rows, std::span<const int64_t> next, float* to) {
   const data::DenseRows& x = source_.dataset.dense();
   pointers_.clear();
   for (const int64_t r : rows) pointers_.push_back(x.row(r));
   for (size_t first = 0; first < rows.size(); first += kLaneRows) {
+    // Memory brings the next batch while this one is packed and scored.
+    for (size_t i = first; i < std::min(first + kLaneRows, next.size()); ++i) {
+      Prefetch(x.row(next[i]), x.n_features);
+    }
     const auto count = static_cast<int>(std::min<size_t>(kLaneRows, rows.size() - first));
-    Prefetch(first + kRowsAhead, x.n_features);
     source_.kernels.pack_rows(pointers_.data() + first, count, x.n_features, source_.shift.data(),
                               to + static_cast<int64_t>(first) * x.n_features);
   }
@@ -207,7 +204,7 @@ void RowScanner::ScanGroup(int g, std::span<const int64_t> selected) {
   }
   const bool all = subset_.empty();
   float* const packed = all ? packed_.get() : subset_packed_.get();
-  if (!all || !is_packed_) Pack(selected, packed);
+  if (!all || !is_packed_) Pack(selected, all ? next_rows_ : std::span<const int64_t>{}, packed);
   is_packed_ = is_packed_ || all;
   source_.kernels.scan_dense(packed, LaneBlocks(selected.size()), range, smallest);
 }
@@ -257,7 +254,7 @@ void RowScanner::FindUnclear() {
     for (; unclear != 0; unclear &= unclear - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(unclear));
       if (at >= rows_.size()) break;
-      unclear_.push_back({at, -1, std::numeric_limits<double>::infinity()});
+      unclear_.push_back({.at = at});
     }
   }
 }
@@ -270,15 +267,52 @@ void RowScanner::Settle() {
   for (const Unclear& unclear : unclear_) clusters_[unclear.at] = unclear.cluster;
 }
 
+// The score of a sparse row in float64: much cheaper than D, which takes all columns.
+double RowScanner::PreciseScore(int64_t row, int32_t cluster) const {
+  const SparseRow x = SparseRowOf(source_.dataset.sparse(), row);
+  const float* const c = centroids_->row(cluster);
+  double product = 0;
+  for (size_t i = 0; i < x.columns.size(); ++i) {
+    product += static_cast<double>(x.values[i]) * static_cast<double>(c[x.columns[i]]);
+  }
+  return table_->squared_norm(cluster) / 2 - product;
+}
+
+// If two precise scores differ by more, so do their D as computed, in the same direction: covers
+// the roundings of both scores (chains of at most n_features and its non-zeros) and of both D.
+double RowScanner::PreciseError(int64_t row) const {
+  const auto norm_max = static_cast<double>(table_->norm_max());
+  const auto norm = static_cast<double>(source_.squared_norms[static_cast<size_t>(row)]);
+  const auto chain = static_cast<double>(2 * centroids_->n_features + 32);
+  return 4 * 0x1p-53 * chain * (norm + norm_max * norm_max);
+}
+
+// Keeps the nearer of the two, of equally near ones the lower number.
 void RowScanner::Offer(int32_t cluster, Unclear* unclear) const {
-  const double squared =
-      SquaredDistance(source_.dataset, rows_[unclear->at], centroids_->row(cluster));
-  const bool is_nearer = squared != unclear->squared_distance
-                             ? squared < unclear->squared_distance
-                             : cluster < unclear->cluster || unclear->cluster < 0;
-  if (!is_nearer) return;
-  unclear->squared_distance = squared;
-  unclear->cluster = cluster;
+  const int64_t row = rows_[unclear->at];
+  const auto distance_to = [&](int32_t c) {
+    return SquaredDistance(source_.dataset, row, centroids_->row(c));
+  };
+  double score = 0;
+  const bool has_score = !source_.dataset.is_dense() && error_[unclear->at] < kInfinity;
+  if (has_score) {
+    score = PreciseScore(row, cluster);
+    const double error = PreciseError(row);
+    if (unclear->cluster < 0 || score < unclear->score - error) {
+      *unclear = {unclear->at, cluster, score, -1};
+      return;
+    }
+    if (score > unclear->score + error) return;
+  }
+  const double squared = distance_to(cluster);
+  if (unclear->cluster >= 0) {
+    if (unclear->squared_distance < 0) unclear->squared_distance = distance_to(unclear->cluster);
+    const bool is_nearer = squared != unclear->squared_distance
+                               ? squared < unclear->squared_distance
+                               : cluster < unclear->cluster;
+    if (!is_nearer) return;
+  }
+  *unclear = {unclear->at, cluster, score, squared};
 }
 
 void RowScanner::SettleSome(std::span<Unclear> unclear) {
@@ -296,7 +330,7 @@ void RowScanner::SettleSome(std::span<Unclear> unclear) {
     groups |= scanned_[at];
   }
   if (groups == 0) return;
-  if (source_.dataset.is_dense()) Pack(subset_rows_, subset_packed_.get());
+  if (source_.dataset.is_dense()) Pack(subset_rows_, {}, subset_packed_.get());
   for (int g = 0; g < table_->group_count(); ++g) {
     if ((groups >> g & 1) != 0) Collect(table_->group(g), unclear);
   }
@@ -349,8 +383,9 @@ void RowScanner::ComputeBounds() {
   }
   for (const Unclear& unclear : unclear_) {
     const size_t i = unclear.at;
-    best_[i] = FloatAbove(std::sqrt(unclear.squared_distance));
+    if (unclear.squared_distance >= 0) best_[i] = FloatAbove(std::sqrt(unclear.squared_distance));
     if (table_->cluster_at(index_[i]) == unclear.cluster) continue;
+    if (unclear.squared_distance < 0) best_[i] = kInfinity;
     // Another than the smallest score's: which centroid of its group is next was not kept, and the
     // smallest one's group has that one next.
     lower_[static_cast<size_t>(table_->group_of(unclear.cluster) * batch_rows_) + i] = 0;

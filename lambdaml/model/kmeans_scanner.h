@@ -40,9 +40,10 @@ class RowScanner {
 
   // Finds the nearest centroids of `rows`, at most BatchRows(). need[i] has a bit for each group
   // that row i must be compared with, which must include the nearest's; empty: all.
+  // next_rows: those of the next call, so far as they are known.
   // The spans of the results hold until the next call and have one element per row.
   void Scan(const CentroidTable& table, const Centroids& centroids, std::span<const int64_t> rows,
-            std::span<const uint64_t> need);
+            std::span<const uint64_t> need, std::span<const int64_t> next_rows);
 
   std::span<const int32_t> clusters() const { return clusters_; }
   // (row, centroid) pairs that were compared.
@@ -62,8 +63,9 @@ class RowScanner {
   // A row that float64 decides.
   struct Unclear {
     size_t at;  // in the batch
-    int32_t cluster;
-    double squared_distance;
+    int32_t cluster = -1;
+    double score = 0;              // of sparse rows, in float64
+    double squared_distance = -1;  // negative: not computed
   };
 
   size_t padded() const {
@@ -79,14 +81,16 @@ class RowScanner {
   void SettleSome(std::span<Unclear> unclear);
   void Collect(const CentroidRange& range, std::span<Unclear> unclear);
   void Offer(int32_t cluster, Unclear* unclear) const;
-  void Prefetch(size_t first, int64_t n_features) const;
-  void Pack(std::span<const int64_t> rows, float* to);
+  double PreciseScore(int64_t row, int32_t cluster) const;
+  double PreciseError(int64_t row) const;
+  void Pack(std::span<const int64_t> rows, std::span<const int64_t> next, float* to);
 
   const RowSource source_;
   const int64_t batch_rows_;
   const CentroidTable* table_ = nullptr;
   const Centroids* centroids_ = nullptr;
   std::span<const int64_t> rows_;
+  std::span<const int64_t> next_rows_;
 
   // Per row of the batch.
   AlignedArray<float> squared_norm_;

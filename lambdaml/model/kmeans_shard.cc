@@ -53,20 +53,27 @@ struct KMeansShard::State {
   State(data::Dataset dataset_in, base::ThreadPool& pool_in, const Options& options)
       : dataset(std::move(dataset_in)),
         pool(pool_in),
-        assigner(dataset, pool, options.prune, KernelsOf(options)) {
-    if (dataset.is_dense()) {
-      running_sums.emplace(dataset, pool);
-    } else {
-      grid.emplace(kmeans::ColumnMaxima(dataset, pool), dataset.rows());
+        assigner(dataset, pool, options.prune, KernelsOf(options)),
+        grid(kmeans::ColumnMaxima(dataset, pool), dataset.rows()) {}
+
+  // Forgets all assignments.
+  void Reset(int64_t new_k) {
+    k = new_k;
+    assignments.assign(static_cast<size_t>(dataset.rows()), -1);
+    if (!kmeans::RunningSums::Fit(dataset, k)) {
+      running_sums.reset();
+      return;
     }
+    if (!running_sums) running_sums.emplace(dataset, grid, pool);
+    running_sums->Reset(k, assigner.lane_count());
   }
 
   data::Dataset dataset;
   base::ThreadPool& pool;
   kmeans::Assigner assigner;
-  std::optional<kmeans::RunningSums> running_sums;  // dense rows
-  std::optional<kmeans::SumGrid> grid;              // sparse rows
-  int64_t k = 0;                                    // of the last step
+  kmeans::SumGrid grid;
+  std::optional<kmeans::RunningSums> running_sums;
+  int64_t k = 0;  // of the last step
   std::vector<int32_t> assignments;
 };
 
@@ -89,11 +96,7 @@ AssignStats KMeansShard::Assign(const Centroids& centroids, std::span<double> su
   CheckShape(centroids, "centroids");
   LAMBDAML_CHECK(sums.empty() || sums.size() == centroids.values.size());
   LAMBDAML_CHECK(counts.empty() || static_cast<int64_t>(counts.size()) == centroids.k);
-  if (state.k != centroids.k) {
-    state.k = centroids.k;
-    state.assignments.assign(static_cast<size_t>(rows()), -1);
-    if (state.running_sums) state.running_sums->Reset(state.k, state.assigner.lane_count());
-  }
+  if (state.k != centroids.k) state.Reset(centroids.k);
   kmeans::RunningSums* const running = state.running_sums ? &*state.running_sums : nullptr;
   if (running != nullptr) running->set_assignments(state.assignments);
   MoveCounter moved(running, state.assigner.lane_count());
@@ -104,7 +107,7 @@ AssignStats KMeansShard::Assign(const Centroids& centroids, std::span<double> su
     running->Write(sums, counts);
     stats.inertia = running->Inertia(centroids);
   } else {
-    stats.inertia = SumClusters(state.dataset.sparse(), state.assignments, centroids, *state.grid,
+    stats.inertia = SumClusters(state.dataset.sparse(), state.assignments, centroids, state.grid,
                                 state.pool, sums, counts);
   }
   return stats;

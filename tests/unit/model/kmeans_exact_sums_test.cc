@@ -83,7 +83,7 @@ TEST(ExactSumsTest, ASparseRowAddsWhatADenseOneDoes) {
   std::vector<double> sparse_high(8);
   std::vector<double> sparse_low(8);
   const std::vector<int32_t> columns{0, 1, 2, 3, 4, 5, 6, 7};
-  grid.Add(SparseRow{columns, numbers.values}, sparse_high.data(), sparse_low.data());
+  grid.Add(SparseRow{columns, numbers.values}, 1, sparse_high.data(), sparse_low.data());
   EXPECT_EQ(high, sparse_high);
   EXPECT_EQ(low, sparse_low);
 }
