@@ -12,8 +12,9 @@ namespace {
 
 ProgramOptions Command(int port, std::vector<std::string> arguments) {
   std::vector<std::string> all = {"-l", "127.0.0.1", "-p", std::to_string(port), "-U", "0"};
-  // As root it insists on being told whom to become.
-  if (::geteuid() == 0) all.insert(all.end(), {"-u", "nobody"});
+  // Root must say whom the server is to become; another user would let it outlive a killed test,
+  // since the kernel forgets the signal at the parent's death when the user changes.
+  if (::geteuid() == 0) all.insert(all.end(), {"-u", "root"});
   all.insert(all.end(), arguments.begin(), arguments.end());
   return {.program = FindProgram("memcached"),
           .arguments = std::move(all),
