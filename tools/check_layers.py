@@ -29,7 +29,6 @@ THIRD_PARTY_OWNERS = {
     "curl/": "net",
     "hiredis/": "store",
     "libdeflate.h": "data",
-    "libmemcached/": "store",
     "nlohmann/": "base",
     "openssl/": "net",
     "pugixml.hpp": "store",

@@ -26,7 +26,6 @@ readonly PACKAGES='
   libcurl4-openssl-dev   build  HTTP to the services
   libssl-dev             build  hashes of request signing; TLS
   libpugixml-dev         build  answers of S3
-  libmemcached-dev       build  client of Memcached
   libhiredis-dev         build  protocol of Redis
   python3                build  checks and tests written in Python
   liblinear-tools        build  heart_scale, the first data set; liblinear-train and -predict
@@ -38,6 +37,7 @@ readonly PACKAGES='
   ceph-mon               test   its monitor
   ceph-osd               test   its storage
   memcached              test   the Memcached server
+  libmemcached-dev       test   an independent client of it
   redis-server           test   the Redis server
   nodejs                 test   runs dynalite, the DynamoDB server
   python3-botocore       test   an independent signer of requests

@@ -123,6 +123,30 @@ TEST_F(ChannelsTest, GiveTheModelOfTheFileChannelBitForBit) {
   }
 }
 
+TEST_F(ChannelsTest, GiveTheCentroidsOfTheFileChannelBitForBit) {
+  const auto centroids_of = [&](const Arguments& arguments) {
+    Succeed(Join({"train", "--model", "kmeans", "--n_clusters", "3", "--n_epochs", "4", "--data",
+                  "data", "--output", "m.npy"},
+                 arguments));
+    return Read("m.npy");
+  };
+  const std::string expected = centroids_of({"--workers", "1"});
+  Variants variants;
+  for (const ServiceKind& service : AllServices()) {
+    for (const std::string sync_mode : {"reduce", "reduce_scatter"}) {
+      for (const std::string workers : {"2", "3", "7"}) {
+        variants.Try(fmt::format("{} {} × {}", service.name, sync_mode, workers), [&] {
+          const std::string url = NewUrl(service);
+          EXPECT_EQ(
+              centroids_of({"--workers", workers, "--sync_mode", sync_mode, "--channel", url}),
+              expected);
+          EXPECT_THAT(KeysLeft(url), IsEmpty());
+        });
+      }
+    }
+  }
+}
+
 TEST_F(ChannelsTest, AsynchronousTrainingRunsOnEachAndIsCounted) {
   Variants variants;
   for (const ServiceKind& service : AllServices()) {
