@@ -6,10 +6,11 @@
 // shared memory, so the floor never polls. Rounds of the floor and of the channel take turns, each
 // from a barrier to a barrier, so that both see the same machine; medians are compared.
 //
-// Usage: channel_bench [S3|Memcached|Redis|DynamoDb]…, all by default.
+// Usage: channel_bench [S3|Memcached|Redis|DynamoDb|1KB|1MB|12MB|89MB]…, all by default.
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ using comm::Pattern;
 
 constexpr int kRanks = 4;
 constexpr std::array<size_t, 4> kLengths = {256, 262'144, 3'000'000, 22'250'000};
-constexpr std::array<const char*, 4> kLengthNames = {"1 KB", "1 MB", "12 MB", "89 MB"};
+constexpr std::array<const char*, 4> kLengthNames = {"1KB", "1MB", "12MB", "89MB"};
 constexpr std::array<Pattern, 2> kPatterns = {Pattern::kReduce, Pattern::kReduceScatter};
 constexpr size_t kRoundsMax = 200;
 constexpr size_t kRoundsMin = 3;
@@ -148,17 +149,31 @@ void Fill(int rank, std::vector<float>& vector) {
 
 void Verify(const std::vector<float>& vector) {
   for (size_t i = 0; i < vector.size(); ++i) {
-    const auto expected = static_cast<float>(kRanks * (kRanks + 1) / 2 + kRanks * (i % 7));
-    if (vector[i] != expected) throw std::runtime_error("wrong sum");
+    const size_t expected = kRanks * (kRanks + 1) / 2 + kRanks * (i % 7);
+    if (vector[i] != static_cast<float>(expected)) throw std::runtime_error("wrong sum");
   }
 }
 
-// Whether a case would take minutes.
-bool IsTooSlow(const std::string& service, size_t length) {
-  return service == "DynamoDb" && length > 10'000'000;
-}
+// What the command line names, or everything of a kind of which it names nothing.
+struct Selection {
+  std::vector<std::string> names;
 
-void RunRank(int rank, const test::ServiceKind& kind, const std::string& place, Shared& shared) {
+  bool Has(const std::string& name) const { return std::ranges::find(names, name) != names.end(); }
+  bool HasService(const std::string& service) const {
+    return Has(service) || std::ranges::none_of(test::AllServices(), [this](const auto& kind) {
+             return Has(kind.name);
+           });
+  }
+  // Without a case that would take minutes.
+  bool HasLength(const std::string& service, size_t l) const {
+    if (service == "DynamoDb" && kLengths[l] > 10'000'000) return false;
+    return Has(kLengthNames[l]) ||
+           std::ranges::none_of(kLengthNames, [this](const char* name) { return Has(name); });
+  }
+};
+
+void RunRank(int rank, const test::ServiceKind& kind, const std::string& place,
+             const Selection& selection, Shared& shared) {
   const test::Service& service = kind.shared();
   const auto store = service.Open(place, service.port());
   for (size_t p = 0; p < kPatterns.size(); ++p) {
@@ -166,7 +181,7 @@ void RunRank(int rank, const test::ServiceKind& kind, const std::string& place, 
         .job = fmt::format("job{}", p), .rank = rank, .worker_count = kRanks};
     const auto communicator = comm::MakeCommunicator(kPatterns[p], *store, membership);
     for (size_t l = 0; l < kLengths.size(); ++l) {
-      if (IsTooSlow(kind.name, kLengths[l])) continue;
+      if (!selection.HasLength(kind.name, l)) continue;
       const auto client = MakeRawClient(kind.name, place, service.port(),
                                         store->capabilities().value_size_max_bytes);
       Floor floor(rank, kPatterns[p], kLengths[l], *client, shared);
@@ -209,7 +224,7 @@ void Print(const test::ServiceKind& kind, const Shared& shared) {
       const char* pattern = kPatterns[p] == Pattern::kReduce ? "reduce" : "reduce_scatter";
       const Times& times = shared.times[p][l];
       if (times.count == 0) {
-        fmt::print("{:10} {:>6} {:15} left out: minutes\n", kind.name, kLengthNames[l], pattern);
+        fmt::print("{:10} {:>6} {:15} left out\n", kind.name, kLengthNames[l], pattern);
         continue;
       }
       const double floor_ms = MedianMs(times.floor_s, times.count);
@@ -221,7 +236,7 @@ void Print(const test::ServiceKind& kind, const Shared& shared) {
   std::fflush(stdout);
 }
 
-void Measure(const test::ServiceKind& kind) {
+void Measure(const test::ServiceKind& kind, const Selection& selection) {
   if (!kind.skip_reason.empty()) {
     fmt::print("{:10} left out: {}\n", kind.name, kind.skip_reason);
     return;
@@ -244,7 +259,7 @@ void Measure(const test::ServiceKind& kind) {
     children.push_back(::fork());
     if (children.back() != 0) continue;
     try {
-      RunRank(rank, kind, place, shared);
+      RunRank(rank, kind, place, selection, shared);
       ::_exit(0);
     } catch (const std::exception& error) {
       fmt::print(stderr, "{}, rank {}: {}\n", kind.name, rank, error.what());
@@ -266,12 +281,11 @@ void Measure(const test::ServiceKind& kind) {
   ::munmap(memory, sizeof(Shared));
 }
 
-void Run(const std::vector<std::string>& wanted) {
+void Run(const Selection& selection) {
   fmt::print("{:10} {:>6} {:15} {:>9} {:>9} {:>6}\n", "service", "size", "pattern", "floor ms",
              "round ms", "ratio");
   for (const test::ServiceKind& kind : test::AllServices()) {
-    const bool is_wanted = wanted.empty() || std::ranges::find(wanted, kind.name) != wanted.end();
-    if (is_wanted) Measure(kind);
+    if (selection.HasService(kind.name)) Measure(kind, selection);
   }
 }
 
@@ -280,7 +294,7 @@ void Run(const std::vector<std::string>& wanted) {
 
 int main(int argc, char** argv) {
   try {
-    lambdaml::bench::Run({argv + 1, argv + argc});
+    lambdaml::bench::Run({.names = {argv + 1, argv + argc}});
   } catch (const std::exception& error) {
     fmt::print(stderr, "channel_bench: {}\n", error.what());
     return 1;

@@ -36,6 +36,12 @@ class Connection {
     }
   }
 
+  // False once the server has closed it, as some do with connections that rest for seconds.
+  bool IsOpen() const {
+    char byte = 0;
+    return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+  }
+
   void Send(std::string_view bytes) const {
     while (!bytes.empty()) {
       const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -192,8 +198,11 @@ class HttpClient : public RawClient {
     }
     for (size_t begin = 0; begin < all.size(); begin += kConnectionsMax) {
       const size_t count = std::min(kConnectionsMax, all.size() - begin);
-      while (connections_.size() < count)
-        connections_.push_back(std::make_unique<Connection>(port_));
+      connections_.resize(std::max(connections_.size(), count));
+      for (size_t i = 0; i < count; ++i) {
+        auto& connection = connections_[i];
+        if (!connection || !connection->IsOpen()) connection = std::make_unique<Connection>(port_);
+      }
       for (size_t i = 0; i < count; ++i) connections_[i]->Send(*all[begin + i]);
       for (size_t i = 0; i < count; ++i) connections_[i]->ReceiveHttp();
     }

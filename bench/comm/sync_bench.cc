@@ -61,7 +61,7 @@ class PipeMesh {
   }
   void Send(int from, int to, const std::vector<float>& message) const {
     const size_t size = message.size() * sizeof(float);
-    if (::write(pipes_[from][to][1], message.data(), size) != static_cast<ssize_t>(size)) {
+    if (::write(EndsOf(from, to)[1], message.data(), size) != static_cast<ssize_t>(size)) {
       throw std::runtime_error("write");
     }
   }
@@ -69,7 +69,7 @@ class PipeMesh {
     auto* data = reinterpret_cast<char*>(message.data());
     size_t left = message.size() * sizeof(float);
     while (left > 0) {
-      const ssize_t count = ::read(pipes_[from][to][0], data, left);
+      const ssize_t count = ::read(EndsOf(from, to)[0], data, left);
       if (count <= 0) throw std::runtime_error("read");
       data += count;
       left -= static_cast<size_t>(count);
@@ -77,6 +77,10 @@ class PipeMesh {
   }
 
  private:
+  const std::array<int, 2>& EndsOf(int from, int to) const {
+    return pipes_[static_cast<size_t>(from)][static_cast<size_t>(to)];
+  }
+
   std::array<std::array<std::array<int, 2>, kRanks>, kRanks> pipes_ = {};
 };
 

@@ -1,6 +1,7 @@
 #include "lambdaml/store/polling.h"
 
 #include <algorithm>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -10,6 +11,7 @@ namespace lambdaml::store {
 namespace {
 
 constexpr base::Duration kLookTimeMin = std::chrono::seconds(1);
+constexpr int kSpeedUpMax = 10;  // of the first pause, where the service is faster than most
 
 base::Deadline DeadlineOfLook(const base::Deadline& deadline) {
   return deadline.Remaining() >= kLookTimeMin
@@ -45,7 +47,7 @@ std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> k
   std::vector<std::string> missing(keys.begin(), keys.end());
   std::vector<size_t> places(keys.size());  // missing[i] belongs to values[places[i]]
   for (size_t i = 0; i < places.size(); ++i) places[i] = i;
-  PollPause pause(intervals, SeedOf(start));
+  std::optional<PollPause> pause;
   while (!missing.empty()) {
     const bool is_last = deadline.Expired();
     auto found = look(missing, DeadlineOfLook(deadline));
@@ -61,7 +63,13 @@ std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> k
     }
     missing.resize(missing_count);
     if (is_last || missing.empty()) break;
-    pause.Sleep(deadline);
+    if (!pause) {
+      const base::Duration look_time = deadline.clock().Now() - start;
+      const base::Duration first =
+          std::clamp(look_time, intervals.first / kSpeedUpMax, intervals.first);
+      pause.emplace(PollIntervals{first, intervals.longest}, SeedOf(start));
+    }
+    pause->Sleep(deadline);
   }
   meter.CountWaiting(deadline.clock().Now() - start);
   return values;

@@ -49,6 +49,7 @@ class Worker {
     Peers peers(job_, *channel_, environment_.deadline);
     WorkloadResult result =
         workload_->Train(peers, [this](const report::EpochRecord& record) { Publish(record); });
+    peers.communicator().Leave();
     if (job_.worker_index == 0) LeaveModel(result.model);
     const base::Duration trained = base::SystemClock().Now() - loaded;
     report_.load_seconds = base::Seconds(loaded - start);

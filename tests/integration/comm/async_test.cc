@@ -41,8 +41,8 @@ class AsyncTest : public testing::TestWithParam<test::ServiceKind> {
     const auto store = service_->Open(place_, service_->port());
     std::vector<float> model(length);
     MakeSharedModel(*store, MemberOf(0), length)->Join(model);
-    const float expected = 100.0F + kMerges * kWorkers * (kWorkers + 1) / 2;
-    for (const float value : model) ASSERT_EQ(value, expected);
+    const int expected = 100 + kMerges * kWorkers * (kWorkers + 1) / 2;
+    for (const float value : model) ASSERT_EQ(value, static_cast<float>(expected));
   }
 
   test::Service* service_ = nullptr;

@@ -76,7 +76,7 @@ class DynamoDbService final : public Service {
   ServerProcess& process() override { return server_.process(); }
   int port() const override { return server_.port(); }
   std::string MakePlace() override {
-    const std::string tables =
+    std::string tables =
         fmt::format("{},{}", DynamoDbServer::NewTable(), DynamoDbServer::NewTable());
     OpenDynamoDb(server_.Url(tables, "&create=true"))
         ->Prepare(base::Deadline::After(std::chrono::minutes(1)));

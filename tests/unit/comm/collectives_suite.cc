@@ -90,10 +90,11 @@ TEST_P(CollectivesTest, SumsOfIntegersHaveTheirClosedForm) {
           vector[i] = static_cast<float>((i + 1) * static_cast<size_t>(communicator.rank() + 1));
         }
         communicator.AllReduceSum(scalars, vector);
-        EXPECT_EQ(scalars, (std::vector<double>{static_cast<double>(ranks),
-                                                static_cast<double>(ranks * (ranks - 1) / 2)}));
+        const int rank_sum = ranks * (ranks - 1) / 2;
+        EXPECT_EQ(scalars, (std::vector<double>{1.0 * ranks, 1.0 * rank_sum}));
         for (size_t i = 0; i < length; ++i) {
-          ASSERT_EQ(vector[i], static_cast<float>((i + 1) * count * (count + 1) / 2));
+          const size_t sum = (i + 1) * count * (count + 1) / 2;
+          ASSERT_EQ(vector[i], static_cast<float>(sum));
         }
         EXPECT_EQ(communicator.stats().rounds, 1U);
       });

@@ -38,8 +38,8 @@ class RestartTest : public testing::TestWithParam<Pattern> {
       std::vector<float> vector(100, static_cast<float>(communicator.rank() + round));
       communicator.AllReduceSum(scalars, vector);
       ASSERT_EQ(scalars[0], count * round);
-      const auto sum = static_cast<float>(count * round + count * (count - 1) / 2);
-      ASSERT_EQ(vector, std::vector<float>(100, sum));
+      const int sum = count * round + count * (count - 1) / 2;
+      ASSERT_EQ(vector, std::vector<float>(100, static_cast<float>(sum)));
       if (round % 4 != 0) continue;
       const std::string own = std::to_string(round + communicator.rank());
       const auto blobs = communicator.AllGather(base::AsBytes(own));
