@@ -9,7 +9,7 @@
 //
 // Requests per rank: W puts, 2(W-1) gets, at most W deletes: W times those of reduce in total.
 // Bytes per rank: writes n, reads 2n(W-1)/W, whatever W is. Chunks may be empty; all messages are
-// sent all the same, because they also prove who has contributed (see Retention).
+// sent all the same, because they also prove who has contributed (see Outbox).
 // The pattern for long vectors (docs/collectives.md).
 #pragma once
 
