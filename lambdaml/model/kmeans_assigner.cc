@@ -62,7 +62,7 @@ struct Assigner::Step {
   bool save_bounds;
 };
 
-Assigner::Assigner(const data::Dataset& dataset, base::ThreadPool& pool, bool prune,
+Assigner::Assigner(const data::Dataset& dataset, base::ThreadPool& pool, Pruning prune,
                    const Kernels& kernels)
     : dataset_(dataset),
       pool_(pool),
@@ -103,12 +103,14 @@ void Assigner::Assign(const Centroids& centroids, std::span<int32_t> assignments
                       MoveListener* listener) {
   const bool use_bounds = has_bounds_ && centroids.k == table_.k();
   has_bounds_ = false;  // should this throw
-  const int groups_max = prune_ ? RowBounds::GroupsMax(dataset_, centroids.k) : 1;
+  const bool keep_bounds = prune_ == Pruning::kAlways ||
+                           (prune_ == Pruning::kIfItPays && RowBounds::Pay(dataset_, centroids.k));
+  const int groups_max = keep_bounds ? RowBounds::GroupsMax(dataset_, centroids.k) : 1;
   table_.Set(centroids, groups_max, !use_bounds, pool_);
-  if (prune_) bounds_.Resize(dataset_.rows(), table_.group_count());
-  RunBlocks({centroids, table_, assignments, 0, listener, use_bounds, prune_},
+  if (keep_bounds) bounds_.Resize(dataset_.rows(), table_.group_count());
+  RunBlocks({centroids, table_, assignments, 0, listener, use_bounds, keep_bounds},
             {0, dataset_.rows()});
-  has_bounds_ = prune_;
+  has_bounds_ = keep_bounds;
   int64_t scored = 0;
   for (const auto& lane : lanes_) scored += lane->scored;
   const int64_t pairs = std::max<int64_t>(1, dataset_.rows()) * centroids.k;

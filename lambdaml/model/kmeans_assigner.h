@@ -30,11 +30,18 @@ class MoveListener {
                        std::span<const int32_t> from) = 0;
 };
 
+// When bounds on distances are kept between steps.
+enum class Pruning {
+  kNever,
+  kIfItPays,
+  kAlways,
+};
+
 // Memory: 4 bytes a row, bounds, the table, and a scanner per thread.
 class Assigner {
  public:
-  // The dataset and the pool must live as long as this. prune: keep bounds between steps.
-  Assigner(const data::Dataset& dataset, base::ThreadPool& pool, bool prune,
+  // The dataset and the pool must live as long as this.
+  Assigner(const data::Dataset& dataset, base::ThreadPool& pool, Pruning prune,
            const Kernels& kernels);
   Assigner(const Assigner&) = delete;
   Assigner& operator=(const Assigner&) = delete;
@@ -63,7 +70,7 @@ class Assigner {
 
   const data::Dataset& dataset_;
   base::ThreadPool& pool_;
-  const bool prune_;
+  const Pruning prune_;
   std::vector<float> shift_;
   std::vector<float> squared_norms_;
   RowSource source_;

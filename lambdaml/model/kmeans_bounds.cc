@@ -17,6 +17,8 @@ using simd::kLanes;
 using simd::Load;
 
 constexpr int64_t kRowBytesPerBoundByte = 4;
+// Multiply-adds of a row's scores from which on it pays to find that they are not needed.
+constexpr int64_t kPayingProducts = 2048;
 // Smaller groups cost more to look after than they save.
 constexpr int64_t kGroupClustersMin = 40;
 // With fewer centroids a row's scores cost no more than finding that they are not needed.
@@ -73,10 +75,23 @@ float DistanceAbove(const RowSource& source, const CentroidTable& table, const C
 
 }  // namespace
 
+namespace {
+
+// A row's numbers, on average.
+int64_t RowNumbers(const data::Dataset& dataset) {
+  if (dataset.is_dense()) return dataset.n_features();
+  return dataset.sparse().nonzeros() / std::max<int64_t>(1, dataset.rows());
+}
+
+}  // namespace
+
+bool RowBounds::Pay(const data::Dataset& dataset, int64_t k) {
+  return k > 1 && RowNumbers(dataset) >= (kPayingProducts + k - 1) / k;
+}
+
 int RowBounds::GroupsMax(const data::Dataset& dataset, int64_t k) {
-  const int64_t rows = std::max<int64_t>(1, dataset.rows());
-  int64_t row_bytes = 4 * dataset.n_features();
-  if (!dataset.is_dense()) row_bytes = 8 + 8 * dataset.sparse().nonzeros() / rows;
+  const int64_t number_bytes = dataset.is_dense() ? 4 : 8;
+  const int64_t row_bytes = number_bytes * RowNumbers(dataset);
   const int64_t numbers = row_bytes / kRowBytesPerBoundByte / int64_t{sizeof(float)};
   const int64_t groups = std::min(numbers - 1, k / kGroupClustersMin);
   return static_cast<int>(std::clamp<int64_t>(groups, 1, kGroupsMax));

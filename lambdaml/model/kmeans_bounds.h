@@ -30,6 +30,9 @@ struct ActiveRows {
 // Memory: 4 bytes a row, and 4 a row and group.
 class RowBounds {
  public:
+  // Whether scores of a row cost more than its bounds.
+  static bool Pay(const data::Dataset& dataset, int64_t k);
+
   // Groups for k centroids, so that bounds take at most a quarter of what the rows take, but no
   // fewer than one.
   static int GroupsMax(const data::Dataset& dataset, int64_t k);

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <mutex>
+
+#include "lambdaml/model/kmeans_rounding.h"
 
 namespace lambdaml::model::kmeans {
 namespace {
@@ -14,7 +17,8 @@ double Magic(int quantum_exponent) { return std::ldexp(1.5, 52 + quantum_exponen
 
 }  // namespace
 
-SumGrid::SumGrid(std::span<const float> max_abs, int64_t count) {
+SumGrid::SumGrid(std::span<const float> max_abs, int64_t count)
+    : n_features_(static_cast<int64_t>(max_abs.size())) {
   constexpr float kUniformMax = 0x1p24F;
   float largest = 0;
   float smallest = std::numeric_limits<float>::max();
@@ -25,52 +29,54 @@ SumGrid::SumGrid(std::span<const float> max_abs, int64_t count) {
   }
   is_uniform_ = largest / kUniformMax <= smallest;
   const int b = std::max(2, static_cast<int>(std::bit_width(static_cast<uint64_t>(count))));
-  for (const float max : max_abs) {
-    int e = 0;
-    std::frexp(is_uniform_ ? largest : max, &e);  // max < 2^e
+  const auto padded = static_cast<size_t>(PartsSize(n_features_) / 2);
+  for (size_t j = 0; j < padded; ++j) {
+    int e = 0;  // the column's largest number is below 2^e
+    std::frexp(is_uniform_ || j >= max_abs.size() ? largest : max_abs[j], &e);
     high_magic_.push_back(Magic(e + b - 52));
     low_magic_.push_back(Magic(e + 2 * b - 104));
   }
 }
 
-bool SumGrid::IsCoarse(const float* x) const {
-  bool coarse = true;
-  for (size_t j = 0; j < high_magic_.size(); ++j) {
-    const auto value = static_cast<double>(x[j]);
-    coarse &= (value + high_magic_[j]) - high_magic_[j] == value;
-  }
-  return coarse;
-}
+namespace {
 
-void SumGrid::Add(const float* x, double sign, double* high, double* low) const {
-  const size_t size = high_magic_.size();
-  if (low == nullptr) {
-    for (size_t j = 0; j < size; ++j) high[j] += sign * static_cast<double>(x[j]);
-    return;
-  }
-  const auto add = [&](auto high_magic, auto low_magic) {
-    for (size_t j = 0; j < size; ++j) {
-      const Parts parts = Split(sign * static_cast<double>(x[j]), high_magic(j), low_magic(j));
-      high[j] += parts.high;
-      low[j] += parts.low;
-    }
+// The parts of x, to be added to what stands at `parts`.
+template <typename Number>
+struct Parts {
+  Number high;
+  Number low;
+
+  Parts(const Number& x, const Number& high_magic, const Number& low_magic)
+      : high((x + high_magic) - high_magic), low(((x - high) + low_magic) - low_magic) {}
+};
+
+}  // namespace
+
+void SumGrid::Add(const float* x, double sign, double* parts) const {
+  static_assert(kPartsColumns == kDoubles);
+  const int64_t n_features = n_features_;
+  const double* const high_magic = high_magic_.data();
+  const double* const low_magic = low_magic_.data();
+  const auto add = [&](int64_t j, Doubles value) {
+    const Parts<Doubles> added(sign * value, LoadDoubles(high_magic + j),
+                               LoadDoubles(low_magic + j));
+    double* const at = parts + 2 * j;
+    StoreDoubles(at, LoadDoubles(at) + added.high);
+    StoreDoubles(at + kDoubles, LoadDoubles(at + kDoubles) + added.low);
   };
-  if (is_uniform_ && size > 0) {
-    add([m = high_magic_[0]](size_t) { return m; }, [m = low_magic_[0]](size_t) { return m; });
-  } else {
-    add([m = high_magic_.data()](size_t j) { return m[j]; },
-        [m = low_magic_.data()](size_t j) { return m[j]; });
-  }
+  int64_t j = 0;
+  for (; j + kDoubles <= n_features; j += kDoubles) add(j, LoadDoubles(x + j));
+  if (j < n_features) add(j, LoadDoubles(x + j, n_features - j));
 }
 
-void SumGrid::Add(const SparseRow& x, double sign, double* high, double* low) const {
+void SumGrid::Add(const SparseRow& x, double sign, double* parts) const {
   for (size_t i = 0; i < x.columns.size(); ++i) {
     const auto j = static_cast<size_t>(x.columns[i]);
     const size_t at = is_uniform_ ? 0 : j;
-    const Parts parts =
-        Split(sign * static_cast<double>(x.values[i]), high_magic_[at], low_magic_[at]);
-    high[j] += parts.high;
-    low[j] += parts.low;
+    const double value = sign * static_cast<double>(x.values[i]);
+    const Parts<double> added(value, high_magic_[at], low_magic_[at]);
+    parts[HighAt(j)] += added.high;
+    parts[LowAt(j)] += added.low;
   }
 }
 

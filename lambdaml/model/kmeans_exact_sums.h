@@ -22,6 +22,15 @@
 
 namespace lambdaml::model::kmeans {
 
+// A row of sums in two parts: for every four columns a cache line of four high and four low parts.
+inline constexpr int64_t kPartsColumns = 4;
+inline int64_t PartsSize(int64_t n_features) {
+  return (n_features + kPartsColumns - 1) / kPartsColumns * 2 * kPartsColumns;
+}
+inline size_t HighAt(size_t j) { return j / 4 * 8 + j % 4; }
+inline size_t LowAt(size_t j) { return HighAt(j) + 4; }
+inline double SumAt(const double* parts, size_t j) { return parts[HighAt(j)] + parts[LowAt(j)]; }
+
 // The quanta of each column: the same for all if their largest numbers are within 2^24 of one
 // another, which loses nothing that matters and saves looking them up.
 class SumGrid {
@@ -29,26 +38,15 @@ class SumGrid {
   // For columns whose numbers have a magnitude up to max_abs[j], up to `count` of which are added.
   SumGrid(std::span<const float> max_abs, int64_t count);
 
-  // Whether all low parts of row x are 0 (pixels, counts).
-  bool IsCoarse(const float* x) const;
-
-  // high[j] += sign · high part of x[j], low likewise; sign is 1 or -1. low may be nullptr if all
-  // low parts are 0.
-  void Add(const float* x, double sign, double* high, double* low) const;
-  void Add(const SparseRow& x, double sign, double* high, double* low) const;
+  // Adds sign · x, sign being 1 or -1, to a row of PartsSize() numbers.
+  void Add(const float* x, double sign, double* parts) const;
+  void Add(const SparseRow& x, double sign, double* parts) const;
 
  private:
-  struct Parts {
-    double high;
-    double low;
-  };
-  static Parts Split(double x, double high_magic, double low_magic) {
-    const double high = (x + high_magic) - high_magic;
-    return {high, ((x - high) + low_magic) - low_magic};
-  }
-
+  int64_t n_features_;
   bool is_uniform_ = true;
-  // Adding a constant whose last digit is worth q1 rounds to a multiple of q1.
+  // Adding a constant whose last digit is worth q1 rounds to a multiple of q1. One per column, and
+  // more up to a multiple of kPartsColumns.
   std::vector<double> high_magic_;
   std::vector<double> low_magic_;
 };

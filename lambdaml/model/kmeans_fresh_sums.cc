@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "lambdaml/model/kmeans_aligned.h"
 #include "lambdaml/model/kmeans_distance.h"
 #include "lambdaml/model/kmeans_rounding.h"
 
@@ -35,7 +36,7 @@ double SquaredNorm(std::span<const float> values) {
   Doubles lanes = {};
   const auto size = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < size; i += kDoubles) {
-    const Doubles x = LoadDoubles(values.data() + i, std::min<int64_t>(kDoubles, size - i));
+    const Doubles x = LoadDoubles(values.data() + i, size - i);
     lanes += x * x;
   }
   double total = 0;
@@ -61,25 +62,18 @@ double InertiaOf(const data::SparseRows& rows, std::span<const int64_t> members,
   return inertia;
 }
 
-// Sums in two parts, all zeros between uses.
-struct Scratch {
-  std::vector<double> high;
-  std::vector<double> low;
-};
-
+// Sums a cluster's rows. `parts` are all zeros before and after.
 void SumRows(const data::SparseRows& rows, std::span<const int64_t> members, const SumGrid& grid,
-             Scratch* scratch, std::span<double> to) {
+             double* parts, std::span<double> to) {
   std::ranges::fill(to, 0.0);
-  double* const high = scratch->high.data();
-  double* const low = scratch->low.data();
-  for (const int64_t r : members) grid.Add(SparseRowOf(rows, r), 1, high, low);
-  for (const int64_t r : members) {
-    for (const int32_t j : SparseRowOf(rows, r).columns)
-      to[static_cast<size_t>(j)] = high[j] + low[j];
-  }
-  for (const int64_t r : members) {
-    for (const int32_t j : SparseRowOf(rows, r).columns) high[j] = low[j] = 0;
-  }
+  for (const int64_t r : members) grid.Add(SparseRowOf(rows, r), 1, parts);
+  const auto for_each_column = [&](const auto& use) {
+    for (const int64_t r : members) {
+      for (const int32_t j : SparseRowOf(rows, r).columns) use(static_cast<size_t>(j));
+    }
+  };
+  for_each_column([&](size_t j) { to[j] = SumAt(parts, j); });
+  for_each_column([&](size_t j) { parts[HighAt(j)] = parts[LowAt(j)] = 0; });
 }
 
 }  // namespace
@@ -93,8 +87,8 @@ double SumClusters(const data::SparseRows& rows, std::span<const int32_t> assign
   std::vector<double> inertias(k);
   std::atomic<size_t> next{0};
   pool.ForEachBlock(static_cast<size_t>(pool.thread_count()), [&](size_t) {
-    Scratch scratch;
-    if (!sums.empty()) scratch = {std::vector<double>(n_features), std::vector<double>(n_features)};
+    AlignedArray<double> parts;
+    if (!sums.empty()) parts = MakeAligned<double>(static_cast<size_t>(PartsSize(rows.n_features)));
     for (size_t c = next++; c < k; c = next++) {
       const std::span<const int64_t> members = by_cluster.of(c);
       if (!counts.empty()) counts[c] = static_cast<int64_t>(members.size());
@@ -102,7 +96,7 @@ double SumClusters(const data::SparseRows& rows, std::span<const int32_t> assign
         inertias[c] = InertiaOf(rows, members, centroids.row(static_cast<int64_t>(c)));
       }
       if (!sums.empty()) {
-        SumRows(rows, members, grid, &scratch, sums.subspan(c * n_features, n_features));
+        SumRows(rows, members, grid, parts.get(), sums.subspan(c * n_features, n_features));
       }
     }
   });

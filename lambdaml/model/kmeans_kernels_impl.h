@@ -213,20 +213,31 @@ struct KernelsOf {
   static void SparseProducts(const SparseBatch& batch, int64_t row, const float* panel,
                              float* products) {
     constexpr int kAll = kCount / kLanes;
-    F sum[kAll];
+    // Few sums wait for one another: two of each then, of every other non-zero.
+    constexpr int kChains = kAll <= 2 ? 2 : 1;
+    F sum[kChains][kAll];
 #pragma GCC unroll 8
-    for (int v = 0; v < kAll; ++v) sum[v] = Isa::Set(0);
-    const int64_t end = batch.row_offsets[row + 1];
-    for (int64_t i = batch.row_offsets[row]; i < end; ++i) {
+    for (int v = 0; v < kChains * kAll; ++v) sum[v / kAll][v % kAll] = Isa::Set(0);
+    const auto add = [&](int64_t i, F(&to)[kAll]) {
       const F value = Isa::Set(batch.values[i]);
       const float* coordinates = panel + int64_t{batch.columns[i]} * kCount;
 #pragma GCC unroll 8
       for (int v = 0; v < kAll; ++v) {
-        sum[v] = Isa::FMA(value, Isa::Load(coordinates + v * kLanes), sum[v]);
+        to[v] = Isa::FMA(value, Isa::Load(coordinates + v * kLanes), to[v]);
       }
+    };
+    const int64_t end = batch.row_offsets[row + 1];
+    int64_t i = batch.row_offsets[row];
+    for (; i + kChains <= end; i += kChains) {
+      add(i, sum[0]);
+      if constexpr (kChains == 2) add(i + 1, sum[1]);
     }
+    if (i < end) add(i, sum[0]);
 #pragma GCC unroll 8
-    for (int v = 0; v < kAll; ++v) Isa::Store(products + v * kLanes, sum[v]);
+    for (int v = 0; v < kAll; ++v) {
+      if constexpr (kChains == 2) sum[0][v] = Isa::Add(sum[0][v], sum[1][v]);
+      Isa::Store(products + v * kLanes, sum[0][v]);
+    }
   }
 
   template <int kCount>

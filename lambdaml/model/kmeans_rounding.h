@@ -42,14 +42,26 @@ struct PreciseSum {
 using Doubles = double __attribute__((vector_size(32)));
 inline constexpr int kDoubles = 4;
 
-// The first `count` (1 to kDoubles) numbers from memory, zeros after.
-template <typename Number>
-Doubles LoadDoubles(const Number* from, int64_t count) {
-  Number values[kDoubles] = {};
-  std::memcpy(values, from, static_cast<size_t>(count) * sizeof(Number));
-  return Doubles{static_cast<double>(values[0]), static_cast<double>(values[1]),
-                 static_cast<double>(values[2]), static_cast<double>(values[3])};
+// The next kDoubles numbers from memory.
+inline Doubles LoadDoubles(const double* from) {
+  Doubles v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
 }
+inline Doubles LoadDoubles(const float* from) {
+  using Floats = float __attribute__((vector_size(16)));
+  Floats v;
+  std::memcpy(&v, from, sizeof v);
+  return __builtin_convertvector(v, Doubles);
+}
+// The first `count` (at least 1) of them, zeros after; nothing beyond them is read.
+inline Doubles LoadDoubles(const float* from, int64_t count) {
+  if (count >= kDoubles) return LoadDoubles(from);
+  Doubles v = {};
+  for (int64_t i = 0; i < count; ++i) v[i] = static_cast<double>(from[i]);
+  return v;
+}
+inline void StoreDoubles(double* to, Doubles v) { std::memcpy(to, &v, sizeof v); }
 
 inline PreciseSum<double> Total(const PreciseSum<Doubles>& lanes) {
   PreciseSum<double> total;

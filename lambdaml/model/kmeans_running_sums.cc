@@ -20,7 +20,7 @@ PreciseSum<double> SquaresOf(std::span<const float> values) {
   PreciseSum<Doubles> lanes;
   const auto size = static_cast<int64_t>(values.size());
   for (int64_t i = 0; i < size; i += kDoubles) {
-    const Doubles x = LoadDoubles(values.data() + i, std::min<int64_t>(kDoubles, size - i));
+    const Doubles x = LoadDoubles(values.data() + i, size - i);
     lanes.Add(x * x);
   }
   return Total(lanes);
@@ -33,18 +33,17 @@ Doubles Leading(Doubles values) {
   return reinterpret_cast<Doubles>(reinterpret_cast<Bits>(values) & ~kTrailing);
 }
 
-// Σ_j c_j · (high_j + low_j); low may be nullptr.
-PreciseSum<double> ProductOf(const float* c, const double* high, const double* low,
-                             int64_t n_features) {
+// Σ_j c_j · S_j of a row of sums in two parts.
+PreciseSum<double> ProductOf(const float* c, const double* parts, int64_t n_features) {
+  static_assert(kPartsColumns == kDoubles);
   PreciseSum<Doubles> lanes;
   for (int64_t j = 0; j < n_features; j += kDoubles) {
-    const int64_t count = std::min<int64_t>(kDoubles, n_features - j);
-    const Doubles value = LoadDoubles(c + j, count);
-    const Doubles high_parts = LoadDoubles(high + j, count);
-    const Doubles leading = Leading(high_parts);
+    const Doubles value = LoadDoubles(c + j, n_features - j);
+    const Doubles high = LoadDoubles(parts + 2 * j);
+    const Doubles leading = Leading(high);
     lanes.Add(value * leading);
-    lanes.Add(value * (high_parts - leading));
-    if (low != nullptr) lanes.Add(value * LoadDoubles(low + j, count));
+    lanes.Add(value * (high - leading));
+    lanes.Add(value * LoadDoubles(parts + 2 * j + kDoubles));
   }
   return Total(lanes);
 }
@@ -59,7 +58,7 @@ bool RunningSums::Fit(const data::Dataset& dataset, int64_t k) {
 }
 
 RunningSums::RunningSums(const data::Dataset& dataset, const SumGrid& grid, base::ThreadPool& pool)
-    : dataset_(dataset), grid_(grid) {
+    : dataset_(dataset), grid_(grid), row_size_(PartsSize(dataset.n_features())) {
   const std::span<const float> values = ValuesOf(dataset);
   const size_t blocks = (values.size() + kBlockNumbers - 1) / kBlockNumbers;
   std::vector<PreciseSum<double>> squares(blocks);
@@ -68,26 +67,18 @@ RunningSums::RunningSums(const data::Dataset& dataset, const SumGrid& grid, base
     squares[b] = SquaresOf(values.subspan(begin, std::min(kBlockNumbers, values.size() - begin)));
   });
   for (const PreciseSum<double>& block : squares) squares_.Add(block);
-  if (!dataset.is_dense()) return;
-  is_coarse_ = true;
-  for (int64_t r = 0; r < dataset.rows() && is_coarse_; ++r) {
-    is_coarse_ = grid.IsCoarse(dataset.dense().row(r));
-  }
 }
 
 void RunningSums::Reset(int64_t k, size_t lane_count) {
   k_ = k;
-  const auto size = static_cast<size_t>(k * dataset_.n_features());
-  const int64_t set_bytes =
-      std::max<int64_t>(1, static_cast<int64_t>(size) * (is_coarse_ ? 8 : 16));
-  const int64_t budget =
-      std::max(kSetsBytes, static_cast<int64_t>(ValuesOf(dataset_).size() * sizeof(float)));
+  const int64_t set_bytes = std::max<int64_t>(1, k * row_size_ * int64_t{sizeof(double)});
+  const auto rows_bytes = static_cast<int64_t>(ValuesOf(dataset_).size() * sizeof(float));
+  const int64_t budget = std::max(kSetsBytes, rows_bytes);
   const auto count = std::clamp<int64_t>(budget / set_bytes, 1, static_cast<int64_t>(lane_count));
   sets_.clear();
   for (int64_t s = 0; s < count; ++s) {
     auto set = std::make_unique<Set>();
-    set->high.assign(size, 0.0);
-    if (!is_coarse_) set->low.assign(size, 0.0);
+    set->parts = MakeAligned<double>(parts_size());
     set->counts.assign(static_cast<size_t>(k), 0);
     sets_.push_back(std::move(set));
   }
@@ -98,18 +89,15 @@ void RunningSums::OnMoved(size_t lane, std::span<const int64_t> rows,
   Set& set = *sets_[lane % sets_.size()];
   const std::lock_guard lock(set.mutex);
   set.used = true;
-  const int64_t n_features = dataset_.n_features();
   for (size_t i = 0; i < rows.size(); ++i) {
-    const auto add = [&](int32_t cluster, double sign) {
-      const int64_t at = cluster * n_features;
-      double* const high = set.high.data() + at;
-      double* const low = is_coarse_ ? nullptr : set.low.data() + at;
+    const auto add = [&](int32_t cluster, int sign) {
+      double* const parts = set.parts.get() + cluster * row_size_;
       if (dataset_.is_dense()) {
-        grid_.Add(dataset_.dense().row(rows[i]), sign, high, low);
+        grid_.Add(dataset_.dense().row(rows[i]), sign, parts);
       } else {
-        grid_.Add(SparseRowOf(dataset_.sparse(), rows[i]), sign, high, low);
+        grid_.Add(SparseRowOf(dataset_.sparse(), rows[i]), sign, parts);
       }
-      set.counts[static_cast<size_t>(cluster)] += sign > 0 ? 1 : -1;
+      set.counts[static_cast<size_t>(cluster)] += sign;
     };
     if (from[i] >= 0) add(from[i], -1);
     add(assignments_[static_cast<size_t>(rows[i])], 1);
@@ -121,10 +109,8 @@ void RunningSums::Merge() {
   Set& first = *sets_[0];
   for (size_t s = 1; s < sets_.size(); ++s) {
     Set& set = *sets_[s];
-    if (!set.used) continue;
-    set.used = false;
-    for (size_t i = 0; i < set.high.size(); ++i) first.high[i] += std::exchange(set.high[i], 0.0);
-    for (size_t i = 0; i < set.low.size(); ++i) first.low[i] += std::exchange(set.low[i], 0.0);
+    if (!std::exchange(set.used, false)) continue;
+    for (size_t i = 0; i < parts_size(); ++i) first.parts[i] += std::exchange(set.parts[i], 0.0);
     for (size_t c = 0; c < set.counts.size(); ++c) {
       first.counts[c] += std::exchange(set.counts[c], 0);
     }
@@ -134,14 +120,14 @@ void RunningSums::Merge() {
 void RunningSums::Write(std::span<double> sums, std::span<int64_t> counts) {
   Merge();
   const Set& set = *sets_[0];
-  if (!sums.empty()) {
-    if (is_coarse_) {
-      std::ranges::copy(set.high, sums.begin());
-    } else {
-      for (size_t i = 0; i < sums.size(); ++i) sums[i] = set.high[i] + set.low[i];
-    }
-  }
   if (!counts.empty()) std::ranges::copy(set.counts, counts.begin());
+  if (sums.empty()) return;
+  const auto n_features = static_cast<size_t>(dataset_.n_features());
+  for (int64_t c = 0; c < k_; ++c) {
+    const double* const parts = set.parts.get() + c * row_size_;
+    double* const to = sums.data() + static_cast<size_t>(c) * n_features;
+    for (size_t j = 0; j < n_features; ++j) to[j] = SumAt(parts, j);
+  }
 }
 
 double RunningSums::Inertia(const Centroids& centroids) {
@@ -154,8 +140,7 @@ double RunningSums::Inertia(const Centroids& centroids) {
     if (rows == 0) continue;
     const float* const centroid = centroids.row(c);
     const PreciseSum<double> product =
-        ProductOf(centroid, set.high.data() + c * n_features,
-                  is_coarse_ ? nullptr : set.low.data() + c * n_features, n_features);
+        ProductOf(centroid, set.parts.get() + c * row_size_, n_features);
     inertia.Add({-2 * product.sum, -2 * product.error});
     const PreciseSum<double> norm = SquaresOf({centroid, static_cast<size_t>(n_features)});
     const double scaled = norm.sum * rows;

@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/model/kmeans_aligned.h"
 #include "lambdaml/model/kmeans_assigner.h"
 #include "lambdaml/model/kmeans_centroids.h"
 #include "lambdaml/model/kmeans_exact_sums.h"
@@ -17,8 +18,8 @@
 
 namespace lambdaml::model::kmeans {
 
-// Memory: 16 bytes a coordinate of the centroids (8 where the low parts are 0), for each thread as
-// long as all together take less than the rows or kSetsBytes.
+// Memory: 16 bytes a coordinate of the centroids, for each thread as long as all together take less
+// than the rows or 64 MB.
 class RunningSums : public MoveListener {
  public:
   // Whether there is memory for them: always for dense rows, of which the sums of any sensible k
@@ -45,17 +46,17 @@ class RunningSums : public MoveListener {
   struct Set {
     std::mutex mutex;
     bool used = false;
-    std::vector<double> high;  // k * n_features
-    std::vector<double> low;   // the same, or empty
+    AlignedArray<double> parts;  // k rows of PartsSize()
     std::vector<int64_t> counts;
   };
 
+  size_t parts_size() const { return static_cast<size_t>(k_ * row_size_); }
   void Merge();
 
   const data::Dataset& dataset_;
   const SumGrid& grid_;
-  bool is_coarse_ = false;
   PreciseSum<double> squares_;  // Σ‖x‖²
+  int64_t row_size_;            // PartsSize()
   int64_t k_ = 0;
   std::vector<std::unique_ptr<Set>> sets_;
   std::span<const int32_t> assignments_;

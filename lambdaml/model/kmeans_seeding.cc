@@ -77,7 +77,8 @@ void NearestCentres::AddOne(const float* centre) {
 
 void NearestCentres::AddSeveral(const Centroids& centres) {
   if (!assigner_) {
-    assigner_ = std::make_unique<kmeans::Assigner>(dataset_, pool_, false, kmeans::BestKernels());
+    assigner_ = std::make_unique<kmeans::Assigner>(dataset_, pool_, kmeans::Pruning::kNever,
+                                                   kmeans::BestKernels());
   }
   std::vector<int32_t> nearest(static_cast<size_t>(dataset_.rows()));
   assigner_->AssignRange({0, dataset_.rows()}, centres, nearest);

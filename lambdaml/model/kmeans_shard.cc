@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "lambdaml/base/check.h"
@@ -20,6 +19,11 @@ constexpr int64_t kBlockRows = 1024;
 
 const kmeans::Kernels& KernelsOf(const KMeansShard::Options& options) {
   return options.best_kernels ? kmeans::BestKernels() : kmeans::BaselineKernels();
+}
+
+kmeans::Pruning PruningOf(const KMeansShard::Options& options) {
+  if (options.prune_always) return kmeans::Pruning::kAlways;
+  return options.prune ? kmeans::Pruning::kIfItPays : kmeans::Pruning::kNever;
 }
 
 // Counts the rows that move, and tells the sums.
@@ -53,27 +57,25 @@ struct KMeansShard::State {
   State(data::Dataset dataset_in, base::ThreadPool& pool_in, const Options& options)
       : dataset(std::move(dataset_in)),
         pool(pool_in),
-        assigner(dataset, pool, options.prune, KernelsOf(options)),
-        grid(kmeans::ColumnMaxima(dataset, pool), dataset.rows()) {}
+        assigner(dataset, pool, PruningOf(options), KernelsOf(options)),
+        grid(kmeans::ColumnMaxima(dataset, pool), dataset.rows()),
+        running_sums(dataset, grid, pool) {}
 
   // Forgets all assignments.
   void Reset(int64_t new_k) {
     k = new_k;
     assignments.assign(static_cast<size_t>(dataset.rows()), -1);
-    if (!kmeans::RunningSums::Fit(dataset, k)) {
-      running_sums.reset();
-      return;
-    }
-    if (!running_sums) running_sums.emplace(dataset, grid, pool);
-    running_sums->Reset(k, assigner.lane_count());
+    keeps_sums = kmeans::RunningSums::Fit(dataset, k);
+    running_sums.Reset(keeps_sums ? k : 0, assigner.lane_count());
   }
 
   data::Dataset dataset;
   base::ThreadPool& pool;
   kmeans::Assigner assigner;
   kmeans::SumGrid grid;
-  std::optional<kmeans::RunningSums> running_sums;
-  int64_t k = 0;  // of the last step
+  kmeans::RunningSums running_sums;
+  bool keeps_sums = false;  // else they are computed anew in each step
+  int64_t k = 0;            // of the last step
   std::vector<int32_t> assignments;
 };
 
@@ -97,7 +99,7 @@ AssignStats KMeansShard::Assign(const Centroids& centroids, std::span<double> su
   LAMBDAML_CHECK(sums.empty() || sums.size() == centroids.values.size());
   LAMBDAML_CHECK(counts.empty() || static_cast<int64_t>(counts.size()) == centroids.k);
   if (state.k != centroids.k) state.Reset(centroids.k);
-  kmeans::RunningSums* const running = state.running_sums ? &*state.running_sums : nullptr;
+  kmeans::RunningSums* const running = state.keeps_sums ? &state.running_sums : nullptr;
   if (running != nullptr) running->set_assignments(state.assignments);
   MoveCounter moved(running, state.assigner.lane_count());
   state.assigner.Assign(centroids, state.assignments, &moved);

@@ -36,8 +36,9 @@ struct FarRow {
 class KMeansShard {
  public:
   struct Options {
-    bool prune = true;         // keep bounds on distances between steps
-    bool best_kernels = true;  // use all the processor can do, not only what the build is for
+    bool prune = true;          // keep bounds on distances between steps where that pays
+    bool prune_always = false;  // and where it does not
+    bool best_kernels = true;   // use all the processor can do, not only what the build is for
   };
 
   // The dataset's numbers and the pool must live as long as the shard. A shard may have no rows.

@@ -24,10 +24,12 @@ struct Numbers {
   }
 };
 
+// A sum of one column.
 struct Sum {
-  double high = 0;
-  double low = 0;
-  double total() const { return high + low; }
+  std::vector<double> parts = std::vector<double>(static_cast<size_t>(PartsSize(1)));
+
+  double total() const { return SumAt(parts.data(), 0); }
+  bool operator==(const Sum&) const = default;
 };
 
 TEST(ExactSumsTest, OrderAndDetoursChangeNoBit) {
@@ -35,23 +37,21 @@ TEST(ExactSumsTest, OrderAndDetoursChangeNoBit) {
     const Numbers numbers(5000, -spread, 0, 7);
     const SumGrid grid(std::vector<float>{numbers.max_abs}, 10000);
     Sum forwards;
-    for (const float& x : numbers.values) grid.Add(&x, 1, &forwards.high, &forwards.low);
+    for (const float& x : numbers.values) grid.Add(&x, 1, forwards.parts.data());
     Sum backwards;
     for (size_t i = numbers.values.size(); i-- > 0;) {
-      grid.Add(&numbers.values[i], 1, &backwards.high, &backwards.low);
+      grid.Add(&numbers.values[i], 1, backwards.parts.data());
     }
-    EXPECT_EQ(forwards.high, backwards.high);
-    EXPECT_EQ(forwards.low, backwards.low);
+    EXPECT_EQ(forwards, backwards);
     // Every other one taken out again and put back.
     for (size_t i = 0; i < numbers.values.size(); i += 2) {
-      grid.Add(&numbers.values[i], -1, &backwards.high, &backwards.low);
+      grid.Add(&numbers.values[i], -1, backwards.parts.data());
     }
-    EXPECT_NE(forwards.high, backwards.high);
+    EXPECT_NE(forwards, backwards);
     for (size_t i = 0; i < numbers.values.size(); i += 2) {
-      grid.Add(&numbers.values[i], 1, &backwards.high, &backwards.low);
+      grid.Add(&numbers.values[i], 1, backwards.parts.data());
     }
-    EXPECT_EQ(forwards.high, backwards.high);
-    EXPECT_EQ(forwards.low, backwards.low);
+    EXPECT_EQ(forwards, backwards);
   }
 }
 
@@ -70,41 +70,39 @@ TEST(ExactSumsTest, TheTotalIsTheExactSumRoundedOnce) {
   }
   const SumGrid grid(std::vector<float>{max_abs}, 4096);
   Sum sum;
-  for (const float& x : values) grid.Add(&x, 1, &sum.high, &sum.low);
+  for (const float& x : values) grid.Add(&x, 1, sum.parts.data());
   EXPECT_EQ(sum.total(), static_cast<double>(exact));
 }
 
 TEST(ExactSumsTest, ASparseRowAddsWhatADenseOneDoes) {
-  const Numbers numbers(8, -30, 30, 5);
-  const SumGrid grid(std::vector<float>(8, numbers.max_abs), 100);
-  std::vector<double> high(8);
-  std::vector<double> low(8);
-  grid.Add(numbers.values.data(), 1, high.data(), low.data());
-  std::vector<double> sparse_high(8);
-  std::vector<double> sparse_low(8);
-  const std::vector<int32_t> columns{0, 1, 2, 3, 4, 5, 6, 7};
-  grid.Add(SparseRow{columns, numbers.values}, 1, sparse_high.data(), sparse_low.data());
-  EXPECT_EQ(high, sparse_high);
-  EXPECT_EQ(low, sparse_low);
-}
-
-TEST(ExactSumsTest, WholeNumbersNeedNoLowParts) {
-  const std::vector<float> max{255, 255, 0};
-  const SumGrid grid(max, 1 << 20);
-  EXPECT_TRUE(grid.IsCoarse(std::vector<float>{17, 255, 0}.data()));
-  EXPECT_FALSE(grid.IsCoarse(std::vector<float>{17, 1e-20F, 0}.data()));
+  for (const float last : {1.0F, 1e-20F}) {  // columns of similar and of very unequal size
+    Numbers numbers(9, -3, 3, 5);
+    numbers.values[8] = last;
+    std::vector<float> max_abs;
+    for (const float value : numbers.values) max_abs.push_back(std::abs(value));
+    const SumGrid grid(max_abs, 100);
+    std::vector<double> dense(static_cast<size_t>(PartsSize(9)));
+    grid.Add(numbers.values.data(), -1, dense.data());
+    std::vector<double> sparse(dense.size());
+    const std::vector<int32_t> columns{0, 1, 2, 3, 4, 5, 6, 7, 8};
+    grid.Add(SparseRow{columns, numbers.values}, -1, sparse.data());
+    EXPECT_EQ(dense, sparse);
+    for (size_t j = 0; j < 9; ++j) {
+      EXPECT_EQ(SumAt(dense.data(), j), -static_cast<double>(numbers.values[j]));
+    }
+  }
 }
 
 TEST(ExactSumsTest, TheLargestAndTheSmallestNumbersAddUp) {
   const float largest = std::numeric_limits<float>::max();
   const SumGrid grid(std::vector<float>{largest}, 1000);
   Sum sum;
-  for (int i = 0; i < 1000; ++i) grid.Add(&largest, 1, &sum.high, &sum.low);
+  for (int i = 0; i < 1000; ++i) grid.Add(&largest, 1, sum.parts.data());
   EXPECT_EQ(sum.total(), 1000 * static_cast<double>(largest));
   const float smallest = std::numeric_limits<float>::denorm_min();
   const SumGrid fine(std::vector<float>{smallest}, 1000);
   Sum small;
-  for (int i = 0; i < 1000; ++i) fine.Add(&smallest, 1, &small.high, &small.low);
+  for (int i = 0; i < 1000; ++i) fine.Add(&smallest, 1, small.parts.data());
   EXPECT_EQ(small.total(), 1000 * static_cast<double>(smallest));
 }
 

@@ -54,10 +54,10 @@ void ExpectStep(const StepResult& result, const KMeansData& data, const Centroid
 }
 
 // Runs Lloyd's iterations and compares every step with its definition.
-void ExpectRun(const KMeansData& data, const data::Dataset& dataset, Centroids centroids, int steps,
-               const KMeansShard::Options& options = {}) {
+void ExpectRun(const KMeansData& data, const data::Dataset& dataset, Centroids centroids,
+               int steps) {
   base::ThreadPool pool(2);
-  KMeansShard shard(dataset, pool, options);
+  KMeansShard shard(dataset, pool, {.prune_always = true});
   std::vector<int32_t> before(static_cast<size_t>(data.rows), -1);
   for (int step = 0; step < steps; ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
@@ -141,8 +141,8 @@ TEST(KMeansShardTest, TheBuildsOwnKernelsGiveTheSame) {
     base::ThreadPool pool(1);
     for (const bool dense : {true, false}) {
       const data::Dataset dataset = dense ? c.data.Dense() : c.data.Sparse();
-      KMeansShard best(dataset, pool, {.prune = true, .best_kernels = true});
-      KMeansShard baseline(dataset, pool, {.prune = true, .best_kernels = false});
+      KMeansShard best(dataset, pool, {.prune_always = true, .best_kernels = true});
+      KMeansShard baseline(dataset, pool, {.prune_always = true, .best_kernels = false});
       Centroids centroids = FirstRows(c.data, c.k);
       for (int step = 0; step < c.steps; ++step) {
         const StepResult result = StepOf(best, centroids);
@@ -160,9 +160,9 @@ TEST(KMeansShardTest, PrunedRunsEqualUnprunedOnesDenseOrSparse) {
     SCOPED_TRACE(c.name + ", d " + std::to_string(c.data.n_features) + ", k " +
                  std::to_string(c.k));
     base::ThreadPool pool(1);
-    KMeansShard pruned(c.data.Dense(), pool, {.prune = true});
+    KMeansShard pruned(c.data.Dense(), pool, {.prune_always = true});
     KMeansShard unpruned(c.data.Dense(), pool, {.prune = false});
-    KMeansShard sparse(c.data.Sparse(), pool, {.prune = true});
+    KMeansShard sparse(c.data.Sparse(), pool, {.prune_always = true});
     KMeansShard unpruned_sparse(c.data.Sparse(), pool, {.prune = false});
     Centroids centroids = FirstRows(c.data, c.k);
     for (int step = 0; step < 15; ++step) {
@@ -181,7 +181,7 @@ TEST(KMeansShardTest, PrunedRunsEqualUnprunedOnesDenseOrSparse) {
 TEST(KMeansShardTest, CentroidsMayJump) {
   const KMeansData data = Clustered(2000, 10, 30, 0.5, 21);
   base::ThreadPool pool(1);
-  KMeansShard shard(data.Dense(), pool);
+  KMeansShard shard(data.Dense(), pool, {.prune_always = true});
   base::Random random(5);
   Centroids centroids = FirstRows(data, 60);
   for (int step = 0; step < 12; ++step) {
@@ -197,6 +197,27 @@ TEST(KMeansShardTest, CentroidsMayJump) {
     std::copy_n(centroids.row(from), 10, centroids.row((from + 7) % centroids.k));
     if (step == 6) centroids = FirstRows(data, 33);
     if (step == 8) centroids = FirstRows(data, 60);
+  }
+}
+
+TEST(KMeansShardTest, ACopyThatMovesAwayGetsItsRows) {
+  const KMeansData data = Clustered(2000, 10, 8, 0.1, 22);
+  base::ThreadPool pool(1);
+  for (const data::Dataset& dataset : {data.Dense(), data.Sparse()}) {
+    KMeansShard shard(dataset, pool, {.prune_always = true});
+    Centroids centroids = FirstRows(data, 30);
+    for (int step = 0; step < 10; ++step) {
+      const StepResult result = StepOf(shard, centroids);
+      MoveToMeans(result.sums, result.counts, &centroids);
+    }
+    std::copy_n(centroids.row(3), 10, centroids.row(20));
+    const StepResult copied = StepOf(shard, centroids);
+    EXPECT_EQ(copied.counts[20], 0);
+    StepOf(shard, centroids);  // bounds without the copy, and nothing moved
+    centroids.row(20)[4] += 1e-3F;
+    const StepResult moved = StepOf(shard, centroids);
+    EXPECT_GT(moved.counts[20], 0);
+    ASSERT_NO_FATAL_FAILURE(ExpectStep(moved, data, centroids));
   }
 }
 
