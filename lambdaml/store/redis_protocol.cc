@@ -76,9 +76,9 @@ std::string AsResp2(const net::Stream& stream, std::string_view line) {
     case '>':  // push
     case '%':  // map
     {
-      const int64_t count = NumberOf(stream, line) * (line.front() == '%' ? 2 : 1);
+      const int64_t count = NumberOf(stream, line);
       if (count < -1 || count > kArraySizeMax) RefuseLine(stream, line);
-      return fmt::format("*{}", count);
+      return fmt::format("*{}", line.front() == '%' ? 2 * count : count);
     }
     case '=':  // text with its format
       return fmt::format("${}", rest);
