@@ -63,14 +63,15 @@ class HttpClient::Lane {
     std::vector<std::optional<HttpOutcome>> outcomes(requests.size());
     size_t next = 0;
     while (next < requests.size() || !busy_.empty()) {
+      const bool is_late = deadline.Expired();  // then not even a connection is begun
       const auto connection_count_max = static_cast<size_t>(options_.connection_count_max);
       for (; next < requests.size() && busy_.size() < connection_count_max; ++next) {
         outcomes[next] = Begin(requests[next], next);
       }
       int running = 0;
-      CheckMulti(curl_multi_perform(multi_.get(), &running));
+      if (!is_late) CheckMulti(curl_multi_perform(multi_.get(), &running));
       const bool has_ended = TakeEnded(outcomes) || TakeSilent(outcomes);
-      if (deadline.Expired()) EndAllAtDeadline(outcomes);
+      if (is_late) EndAllAtDeadline(outcomes);
       if (!has_ended && !busy_.empty()) {
         const int poll_ms = std::min(deadline.RemainingPollMs(), kPollMsMax);
         CheckMulti(curl_multi_poll(multi_.get(), nullptr, 0, poll_ms, nullptr));
