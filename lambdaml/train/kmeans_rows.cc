@@ -1,7 +1,6 @@
 #include "lambdaml/train/kmeans_rows.h"
 
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
 #include <numeric>
 #include <utility>
@@ -53,7 +52,8 @@ class OfferReader {
     const base::ByteSpan rest = offer_.span().subspan(position_);
     if (count > rest.size() / sizeof(T)) Fail();
     std::vector<T> values(count);
-    std::memcpy(values.data(), rest.data(), count * sizeof(T));
+    std::ranges::copy(rest.first(count * sizeof(T)),
+                      std::as_writable_bytes(std::span(values)).begin());
     position_ += count * sizeof(T);
     return values;
   }
