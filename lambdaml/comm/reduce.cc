@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lambdaml/comm/rank_order_sum.h"
+#include "lambdaml/wire/rank_order_sum.h"
 
 namespace lambdaml::comm {
 namespace {
@@ -31,7 +31,7 @@ void Reduce::Merge(std::span<double> scalars, std::span<float> vector) {
 
   std::vector<wire::VectorView> terms = {wire::VectorView::Dense(scalars, vector)};
   for (const wire::Message& contribution : contributions) terms.push_back(contribution.vector);
-  SumInRankOrder(terms, scalars, vector);
+  wire::SumInRankOrder(terms, scalars, vector);
   const Outgoing sum = {{wire::MessageKind::kMerged, kMerger, kAllRanks, 0}, scalars, vector};
   Send(std::span(&sum, 1));
 }

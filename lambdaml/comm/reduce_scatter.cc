@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lambdaml/comm/rank_order_sum.h"
+#include "lambdaml/wire/rank_order_sum.h"
 
 namespace lambdaml::comm {
 
@@ -64,7 +64,7 @@ void ReduceScatter::MergeOwnChunk(const Chunk& own) {
   std::vector<wire::VectorView> terms;
   for (const wire::Message& contribution : contributions) terms.push_back(contribution.vector);
   terms.insert(terms.begin() + rank(), wire::VectorView::Dense(own.scalars, own.vector));
-  SumInRankOrder(terms, own.scalars, own.vector);
+  wire::SumInRankOrder(terms, own.scalars, own.vector);
   const Outgoing sum = {
       {wire::MessageKind::kMerged, rank(), kAllRanks, chunk}, own.scalars, own.vector};
   Send(std::span(&sum, 1));

@@ -1,4 +1,4 @@
-#include "lambdaml/comm/rank_order_sum.h"
+#include "lambdaml/wire/rank_order_sum.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 
 #include "lambdaml/base/check.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::wire {
 namespace {
 
 constexpr size_t kBlockSize = 2048;  // elements: 16 KB of float64
@@ -26,8 +26,7 @@ void Round(const double* sums, size_t count, float* out) {
 }
 
 // Adds the stored elements below `end` from position `next` on; returns the position after them.
-size_t AddSparse(const wire::VectorView& terms, size_t next, size_t begin, size_t end,
-                 double* sums) {
+size_t AddSparse(const VectorView& terms, size_t next, size_t begin, size_t end, double* sums) {
   for (; next < terms.indices.size() && terms.indices[next] < end; ++next) {
     sums[terms.indices[next] - begin] += static_cast<double>(terms.values[next]);
   }
@@ -36,14 +35,14 @@ size_t AddSparse(const wire::VectorView& terms, size_t next, size_t begin, size_
 
 }  // namespace
 
-void SumInRankOrder(std::span<const wire::VectorView> terms, std::span<double> scalars,
+void SumInRankOrder(std::span<const VectorView> terms, std::span<double> scalars,
                     std::span<float> vector) {
-  for (const wire::VectorView& term : terms) {
+  for (const VectorView& term : terms) {
     LAMBDAML_CHECK(term.scalars.size() == scalars.size() && term.element_count == vector.size());
   }
   for (size_t i = 0; i < scalars.size(); ++i) {
     double sum = 0.0;
-    for (const wire::VectorView& term : terms) sum += term.scalars[i];
+    for (const VectorView& term : terms) sum += term.scalars[i];
     scalars[i] = sum;
   }
 
@@ -68,4 +67,4 @@ void SumInRankOrder(std::span<const wire::VectorView> terms, std::span<double> s
   }
 }
 
-}  // namespace lambdaml::comm
+}  // namespace lambdaml::wire

@@ -12,11 +12,11 @@
 
 #include "lambdaml/wire/vector_codec.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::wire {
 
 // Sets scalars and vector to the sums over terms[rank]. All have the same counts. The output may be
 // the memory of one of the dense terms. Runs in blocks whose accumulators stay in the L1 cache.
-void SumInRankOrder(std::span<const wire::VectorView> terms, std::span<double> scalars,
+void SumInRankOrder(std::span<const VectorView> terms, std::span<double> scalars,
                     std::span<float> vector);
 
-}  // namespace lambdaml::comm
+}  // namespace lambdaml::wire
