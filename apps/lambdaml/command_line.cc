@@ -11,7 +11,6 @@
 #include "lambdaml/base/spelling.h"
 #include "lambdaml/wire/job_options.h"
 
-#include "apps/lambdaml/cloud_command_line.h"
 #include "apps/lambdaml/version.h"
 
 namespace lambdaml::cli {
@@ -77,7 +76,6 @@ class Parser {
     AddPredict();
     AddEvaluate();
     AddData();
-    cloud_.AddTo(app_);
   }
 
   Command Parse(std::vector<std::string> arguments) {
@@ -154,7 +152,7 @@ class Parser {
   static void AddDataInput(CLI::App& command, DataInput& input) {
     command
         .add_option("data", input.path,
-                    "libsvm text or idx images (plain, .gz, .zst), shard, folder")
+                    "libsvm text, idx or CIFAR images (plain, .gz, .zst), shard, folder")
         ->required()
         ->type_name("PATH");
     command
@@ -165,6 +163,9 @@ class Parser {
     command.add_option("--n_features", input.n_features, "width of the data [largest index found]")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{2147483647}));
+    command.add_option("--n_classes", input.n_classes, "classes of CIFAR images (.bin) [10]")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{256}));
     command.add_option("--layout", input.layout, "layout in memory and in binary shards [auto]")
         ->type_name("auto|dense|sparse")
         ->check(CLI::IsMember({"auto", "dense", "sparse"}));
@@ -194,10 +195,14 @@ class Parser {
         ->required()
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{100'000}));
-    split_app_->add_option("--output", split_.output, "folder for the shards {i}_{N}")
+    split_app_
+        ->add_option("--output", split_.output,
+                     "folder for the shards {i}_{N} (images: training_{i}.bin)")
         ->required()
         ->type_name("URL");
     AddFormat(*split_app_, split_.format, "binary shards or text [npz]");
+    split_app_->add_option("--test", split_.test, "images for test.bin [the folder's own]")
+        ->type_name("PLACE");
     split_app_->add_flag("--shuffle", split_.shuffle, "permute the rows first");
     split_app_->add_option("--seed", split_.seed, "of the permutation [0]")->type_name("N");
     split_app_->footer(
@@ -217,9 +222,9 @@ class Parser {
     generate_app_ = data_app_->add_subcommand("generate", "Write an artificial data set");
     generate_app_
         ->add_option("kind", generate_.kind,
-                     "higgs (28 features), rcv1 (47,236 sparse features) or blobs")
+                     "higgs (28 features), rcv1 (47,236 sparse ones), blobs, cifar10")
         ->required()
-        ->check(CLI::IsMember({"higgs", "rcv1", "blobs"}));
+        ->check(CLI::IsMember({"higgs", "rcv1", "blobs", "cifar10"}));
     generate_app_->add_option("--rows", generate_.rows, "number of rows")
         ->required()
         ->type_name("N")
@@ -232,7 +237,9 @@ class Parser {
     generate_app_->add_option("--n_features", generate_.n_features, "features of blobs [10]")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-    generate_app_->add_option("--n_classes", generate_.n_classes, "clusters of blobs [3]")
+    generate_app_
+        ->add_option("--n_classes", generate_.n_classes,
+                     "clusters of blobs [3], classes of cifar10 [10]")
         ->type_name("N")
         ->check(CLI::Range(int64_t{2}, int64_t{1000}));
     generate_app_->footer(
@@ -290,8 +297,7 @@ class Parser {
     if (describe_app_->parsed()) return describe_;
     if (split_app_->parsed()) return split_;
     if (convert_app_->parsed()) return convert_;
-    if (generate_app_->parsed()) return generate_;
-    return cloud_.Chosen();
+    return generate_;
   }
 
   CLI::App app_;
@@ -311,7 +317,6 @@ class Parser {
   SplitArguments split_;
   ConvertArguments convert_;
   GenerateArguments generate_;
-  CloudCommandLine cloud_;
 };
 
 }  // namespace

@@ -9,8 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "apps/lambdaml/cloud_arguments.h"
-
 namespace lambdaml::cli {
 
 struct TrainArguments {
@@ -40,6 +38,7 @@ struct DataInput {
   int index_base = 1;
   std::optional<int64_t> n_features;
   std::string layout = "auto";  // "auto", "dense", "sparse"
+  int64_t n_classes = 10;       // of images
 };
 
 struct DescribeArguments {
@@ -52,6 +51,7 @@ struct SplitArguments {
   int64_t parts = 0;
   std::string output;
   std::string format = "npz";  // "npz", "libsvm"
+  std::string test;            // test images, or empty
   bool shuffle = false;
   uint64_t seed = 0;
 };
@@ -70,7 +70,7 @@ struct GenerateArguments {
   std::string format;
   uint64_t seed = 0;
   std::optional<int64_t> n_features;  // blobs
-  std::optional<int64_t> n_classes;   // blobs
+  std::optional<int64_t> n_classes;   // blobs, cifar10
 };
 
 // The text of --help or --version, to be printed; the program then ends with success.
@@ -80,7 +80,7 @@ struct ShowText {
 
 using Command =
     std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
-                 SplitArguments, ConvertArguments, GenerateArguments, PackageArguments>;
+                 SplitArguments, ConvertArguments, GenerateArguments>;
 
 // Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.
 Command ParseCommandLine(const std::vector<std::string>& arguments);

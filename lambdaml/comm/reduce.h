@@ -18,7 +18,11 @@ class Reduce final : public StoreCommunicator {
   using StoreCommunicator::StoreCommunicator;
 
  protected:
-  std::vector<Chunk> ChunksOf(std::span<double> scalars, std::span<float> vector) const override;
+  void SumOverRanks(std::span<double> scalars, std::span<float> vector) override;
+
+ private:
+  void Merge(std::span<double> scalars, std::span<float> vector);
+  void Contribute(std::span<double> scalars, std::span<float> vector);
 };
 
 }  // namespace lambdaml::comm

@@ -22,7 +22,15 @@ class ReduceScatter final : public StoreCommunicator {
   using StoreCommunicator::StoreCommunicator;
 
  protected:
-  std::vector<Chunk> ChunksOf(std::span<double> scalars, std::span<float> vector) const override;
+  void SumOverRanks(std::span<double> scalars, std::span<float> vector) override;
+
+ private:
+  struct Chunk {
+    std::span<double> scalars;
+    std::span<float> vector;
+  };
+  Chunk ChunkOf(int chunk, std::span<double> scalars, std::span<float> vector) const;
+  void MergeOwnChunk(const Chunk& own);
 };
 
 }  // namespace lambdaml::comm

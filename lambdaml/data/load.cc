@@ -17,6 +17,7 @@
 #include "lambdaml/data/builder.h"
 #include "lambdaml/data/byte_source.h"
 #include "lambdaml/data/idx.h"
+#include "lambdaml/data/images.h"
 #include "lambdaml/data/libsvm_reader.h"
 #include "lambdaml/data/npz.h"
 
@@ -102,11 +103,15 @@ Dataset LoadFile(const std::string& path, const LoadOptions& options) {
   if (IsNpzFile(path)) {
     return Adapt(DecodeNpz(base::MapFile(path, /*populate=*/true), path), path, options);
   }
+  if (IsImageName(path)) return LoadBytes(base::MapFile(path), path, options);
   return ReadStream(*OpenFileSource(path), options);
 }
 
 Dataset LoadBytes(base::Blob bytes, const std::string& name, const LoadOptions& options) {
   if (IsNpz(bytes.span())) return Adapt(DecodeNpz(std::move(bytes), name), name, options);
+  if (IsImageName(name)) {
+    return Adapt(ToDataset(DecodeImages(std::move(bytes), name, kImageClassesMax)), name, options);
+  }
   return ReadStream(*OpenMemorySource(std::move(bytes), name), options);
 }
 

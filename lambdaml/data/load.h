@@ -18,8 +18,9 @@ struct LoadOptions {
 };
 
 // Loads a file: an .npz shard (mapped, not copied), or libsvm text or an idx file (plain, gzip,
-// zstd), told apart by their first bytes. Errors: kNotFound, kPermissionDenied; kInvalidData and
-// kCorrupt naming the place; kInvalidArgument for bad options.
+// zstd), told apart by their first bytes; images (images.h), known by their name. Errors:
+// kNotFound, kPermissionDenied; kInvalidData and kCorrupt naming the place; kInvalidArgument for
+// bad options.
 Dataset LoadFile(const std::string& path, const LoadOptions& options);
 
 // The same from bytes, as a store returns them; `name` is for errors.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -37,24 +38,32 @@ std::vector<int64_t> PlacesOf(int64_t part, int64_t rows, const SplitOptions& op
 
 }  // namespace
 
-Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSink& sink) {
+RowDealer::RowDealer(int64_t rows, const SplitOptions& options) : options_(options) {
   if (options.parts < 1 || options.parts > kShardsMax) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("cannot split into {} parts, only into 1 to {}", options.parts,
                                   base::FormatCount(kShardsMax)));
   }
-  if (options.parts > dataset.rows()) {
+  if (options.parts > rows) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("cannot split {} rows into {} parts: each needs at least one",
-                                  dataset.rows(), options.parts));
+                                  rows, options.parts));
   }
-  const std::vector<int64_t> order = RowOrder(dataset.rows(), options.shuffle_seed);
+  order_ = RowOrder(rows, options.shuffle_seed);
+}
+
+std::vector<int64_t> RowDealer::RowsOf(int64_t part) const {
+  std::vector<int64_t> rows = PlacesOf(part, std::ssize(order_), options_);
+  for (int64_t& row : rows) row = order_[static_cast<size_t>(row)];
+  return rows;
+}
+
+Manifest Split(const Dataset& dataset, const SplitOptions& options, const FileSink& sink) {
+  const RowDealer dealer(dataset.rows(), options);
   Manifest manifest;
   manifest.layout = dataset.is_dense() ? Layout::kDense : Layout::kSparse;
   for (int64_t i = 0; i < options.parts; ++i) {
-    std::vector<int64_t> rows = PlacesOf(i, dataset.rows(), options);
-    for (int64_t& row : rows) row = order[static_cast<size_t>(row)];
-    const Dataset shard = TakeRows(dataset, rows);
+    const Dataset shard = TakeRows(dataset, dealer.RowsOf(i));
     const base::Bytes bytes = Encode(shard, options.format);
     std::string name = ShardName(i, options.parts);
     sink(name, bytes);

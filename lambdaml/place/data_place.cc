@@ -47,6 +47,11 @@ bool NamesAnObject(const std::string& url) {
 
 }  // namespace
 
+std::shared_ptr<const data::Folder> OpenFolder(const std::string& place) {
+  if (IsLocal(place)) return data::OpenLocalFolder(PathOf(place));
+  return std::make_shared<StoreFolder>(place);
+}
+
 DataPlace OpenData(const std::string& place) {
   DataPlace result = {.name = place, .shards = {}, .object = {}};
   if (IsLocal(place)) {

@@ -1,6 +1,7 @@
 // Data sets at places: a file or an object, or a folder of shards.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,9 @@
 #include "lambdaml/data/shards.h"
 
 namespace lambdaml::place {
+
+// The files of a folder of this machine or of a store.
+std::shared_ptr<const data::Folder> OpenFolder(const std::string& place);
 
 // What a place holds: a folder of shards, or else one file.
 struct DataPlace {

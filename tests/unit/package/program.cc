@@ -1,2 +1,0 @@
-// The smallest program to pack.
-int main() { return 0; }
