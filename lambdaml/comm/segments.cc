@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/wire/vector_codec.h"
 
@@ -21,13 +22,15 @@ uint64_t SegmentCount(uint64_t message_size_bytes, uint64_t segment_size_bytes) 
 base::Blob Join(std::vector<std::optional<base::Blob>>& segments) {
   size_t size_bytes = 0;
   for (const auto& segment : segments) size_bytes += segment->size();
-  base::Bytes joined;
-  joined.reserve(size_bytes);
+  auto memory = base::NewBuffer(size_bytes);
+  size_t at = 0;
   for (auto& segment : segments) {
-    joined.insert(joined.end(), segment->span().begin(), segment->span().end());
+    std::ranges::copy(segment->span(), memory.get() + at);
+    at += segment->size();
     segment.reset();
   }
-  return base::Blob(std::move(joined));
+  const base::ByteSpan joined(memory.get(), size_bytes);
+  return base::Blob(joined, std::move(memory));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <new>
 #include <system_error>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/check.h"
 #include "lambdaml/base/units.h"
 
@@ -247,7 +248,7 @@ void HttpTransfer::CheckBodySize(uint64_t size) const {
 }
 
 void HttpTransfer::GrowBody(uint64_t capacity) {
-  auto larger = std::make_shared_for_overwrite<std::byte[]>(capacity);
+  auto larger = base::NewBuffer(capacity);
   std::copy_n(body_.begin(), body_size_, larger.get());
   own_body_ = std::move(larger);
   body_ = {own_body_.get(), capacity};

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::store {
@@ -98,7 +99,7 @@ void MemcachedConnection::ReadItems(std::span<const std::string> keys,
 }
 
 base::Blob MemcachedConnection::ReadValue(uint64_t size, const Deadline& deadline) {
-  auto memory = std::make_shared_for_overwrite<std::byte[]>(size);
+  auto memory = base::NewBuffer(size);
   const std::span<std::byte> value(memory.get(), size);
   stream_.ReadExactly(value, deadline);
   if (const std::string_view end = ReadLine(deadline); !end.empty()) Refuse("gets", end);

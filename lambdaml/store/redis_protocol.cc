@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::store {
@@ -130,7 +131,7 @@ void ReadLineEnd(net::Stream& stream, const Deadline& deadline) {
 }
 
 RedisReply ReadValue(net::Stream& stream, uint64_t size, const Deadline& deadline) {
-  auto owner = std::make_shared_for_overwrite<std::byte[]>(size);
+  auto owner = base::NewBuffer(size);
   const std::span<std::byte> bytes(owner.get(), size);
   stream.ReadExactly(bytes, deadline);
   ReadLineEnd(stream, deadline);

@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::store {
@@ -133,9 +134,9 @@ class Reader {
                   fmt::format("{}: {} bytes exceed the largest value, {} bytes", first.operation,
                               reading.size, sizes_.object_max_bytes));
     }
-    // Not zeroed: every byte is about to be written.
-    reading.buffer.reset(new (std::nothrow) std::byte[reading.size]);
-    if (!reading.buffer) {
+    try {
+      reading.buffer = base::NewBuffer(reading.size);
+    } catch (const std::bad_alloc&) {
       throw Error(ErrorCode::kResourceExhausted,
                   fmt::format("{}: no memory for {} bytes", first.operation, reading.size));
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/random.h"
 #include "lambdaml/data/labels.h"
@@ -83,7 +84,10 @@ data::Dataset LoadRows(store::Store& store, const data::Manifest& manifest, cons
                       fmt::format("worker {}: {} has only {} shards", job.worker_index, store.url(),
                                   manifest.shards.size()));
   }
-  return data::Concatenate(parts);
+  data::Dataset rows = data::Concatenate(parts);
+  parts.clear();
+  base::DropSpareBuffers();  // the model is to have the memory that loading took
+  return rows;
 }
 
 WorkerShards LoadWorkerShards(store::Store& store, const wire::Job& job,

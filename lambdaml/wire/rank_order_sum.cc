@@ -17,12 +17,25 @@ void StartAt(const float* terms, size_t count, double* sums) {
   for (size_t i = 0; i < count; ++i) sums[i] = 0.0 + static_cast<double>(terms[i]);
 }
 
-void Add(const float* terms, size_t count, double* sums) {
+template <typename Number>
+void Add(const Number* terms, size_t count, double* sums) {
   for (size_t i = 0; i < count; ++i) sums[i] += static_cast<double>(terms[i]);
 }
 
 void Round(const double* sums, size_t count, float* out) {
   for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(sums[i]);
+}
+
+void SumScalars(std::span<const VectorView> terms, std::span<double> scalars) {
+  std::array<double, kBlockSize> sums;
+  for (size_t begin = 0; begin < scalars.size(); begin += kBlockSize) {
+    const size_t count = std::min(kBlockSize, scalars.size() - begin);
+    std::fill_n(sums.begin(), count, 0.0);
+    for (const VectorView& term : terms) {
+      Add(term.scalars.data() + begin, count, sums.data());
+    }
+    std::copy_n(sums.begin(), count, scalars.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
 }
 
 // Adds the stored elements below `end` from position `next` on; returns the position after them.
@@ -40,11 +53,7 @@ void SumInRankOrder(std::span<const VectorView> terms, std::span<double> scalars
   for (const VectorView& term : terms) {
     LAMBDAML_CHECK(term.scalars.size() == scalars.size() && term.element_count == vector.size());
   }
-  for (size_t i = 0; i < scalars.size(); ++i) {
-    double sum = 0.0;
-    for (const VectorView& term : terms) sum += term.scalars[i];
-    scalars[i] = sum;
-  }
+  SumScalars(terms, scalars);
 
   std::array<double, kBlockSize> sums;
   std::vector<size_t> next(terms.size(), 0);  // position in each sparse term

@@ -28,6 +28,9 @@ Term RandomTerm(size_t length, uint64_t seed) {
   base::Random random(seed);
   Term term;
   term.scalars = {random.Normal(), 1e300 * random.Normal()};
+  while (term.scalars.size() < length) {
+    term.scalars.push_back(std::ldexp(random.Normal(), static_cast<int>(random.Below(60))));
+  }
   term.values.assign(length, 0.0F);
   for (size_t i = 0; i < length; ++i) {
     if (random.Uniform() < 0.7) continue;
@@ -53,13 +56,13 @@ TEST(RankOrderSumTest, HasTheBitsOfAFloat64LoopInAnyMixOfDenseAndSparse) {
     for (uint64_t rank = 0; rank < 5; ++rank)
       terms.push_back(RandomTerm(length, 17 * rank + length));
     std::vector<float> expected(length);
-    std::vector<double> expected_scalars(2);
+    std::vector<double> expected_scalars(terms.front().scalars.size());
     for (size_t i = 0; i < length; ++i) {
       double sum = 0;
       for (const Term& term : terms) sum += static_cast<double>(term.values[i]);
       expected[i] = static_cast<float>(sum);
     }
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < expected_scalars.size(); ++i) {
       for (const Term& term : terms) expected_scalars[i] += term.scalars[i];
     }
     for (unsigned mix = 0; mix < 32; ++mix) {
@@ -68,7 +71,7 @@ TEST(RankOrderSumTest, HasTheBitsOfAFloat64LoopInAnyMixOfDenseAndSparse) {
         views.push_back((mix >> rank & 1U) == 0 ? terms[rank].Dense() : terms[rank].Sparse());
       }
       std::vector<float> sums(length, NAN);
-      std::vector<double> scalars(2, NAN);
+      std::vector<double> scalars(expected_scalars.size(), NAN);
       SumInRankOrder(views, scalars, sums);
       EXPECT_TRUE(HaveSameBits(sums, expected)) << length << " elements, mix " << mix;
       EXPECT_TRUE(HaveSameBits(scalars, expected_scalars));
