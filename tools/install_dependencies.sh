@@ -27,6 +27,8 @@ readonly PACKAGES='
   libssl-dev             build  hashes of request signing; TLS
   libpugixml-dev         build  answers of S3
   libhiredis-dev         build  protocol of Redis
+  libpng-dev             build  pictures to predict
+  libjpeg-dev            build  pictures to predict
   python3                build  checks and tests written in Python
   liblinear-tools        build  heart_scale, the first data set; liblinear-train and -predict
   libgtest-dev           test   GoogleTest
