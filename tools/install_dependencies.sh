@@ -29,6 +29,7 @@ readonly PACKAGES='
   libhiredis-dev         build  protocol of Redis
   libpng-dev             build  pictures to predict
   libjpeg-dev            build  pictures to predict
+  libdnnl-dev            build  convolutions
   python3                build  checks and tests written in Python
   liblinear-tools        build  heart_scale, the first data set; liblinear-train and -predict
   libgtest-dev           test   GoogleTest
@@ -45,6 +46,7 @@ readonly PACKAGES='
   python3-botocore       test   an independent signer of requests
   python3-numpy          test   reads our shards, as users do
   python3-scipy          test   sparse matrices and reference minima
+  python3-torch          test   the reference of the networks; the peer of their bench
   liblinear-dev          bench  the peer of the libsvm reader
   python3-sklearn        bench  the peer of reader and training
   clang-format           lint   formatting
