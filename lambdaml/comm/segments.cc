@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <utility>
 
 #include "lambdaml/base/buffer.h"
@@ -17,20 +18,6 @@ std::string SegmentKey(const std::string& key, uint64_t segment) {
 
 uint64_t SegmentCount(uint64_t message_size_bytes, uint64_t segment_size_bytes) {
   return (message_size_bytes + segment_size_bytes - 1) / segment_size_bytes;
-}
-
-base::Blob Join(std::vector<std::optional<base::Blob>>& segments) {
-  size_t size_bytes = 0;
-  for (const auto& segment : segments) size_bytes += segment->size();
-  auto memory = base::NewBuffer(size_bytes);
-  size_t at = 0;
-  for (auto& segment : segments) {
-    std::ranges::copy(segment->span(), memory.get() + at);
-    at += segment->size();
-    segment.reset();
-  }
-  const base::ByteSpan joined(memory.get(), size_bytes);
-  return base::Blob(joined, std::move(memory));
 }
 
 }  // namespace
@@ -54,64 +41,96 @@ std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedM
   return keys;
 }
 
-MessageReader::MessageReader(store::Store& store, std::span<const std::string> keys)
-    : store_(store) {
-  for (const std::string& key : keys) messages_.push_back({key, {std::nullopt}});
+MessageReader::MessageReader(store::Store& store, std::vector<Expected> messages) : store_(store) {
+  for (Expected& expected : messages) {
+    Incoming& message = messages_.emplace_back();
+    message.key = std::move(expected.key);
+    message.has_segment = {false};
+    if (expected.size_max_bytes <= store_.capabilities().value_size_max_bytes) continue;
+    message.memory = base::NewBuffer(expected.size_max_bytes);
+    message.capacity_bytes = expected.size_max_bytes;
+  }
 }
 
 bool MessageReader::Wait(const base::Deadline& deadline) {
   // At most twice: the first segments tell which others there are.
   while (true) {
     std::vector<std::string> keys;
-    std::vector<std::pair<Incoming*, size_t>> places;
+    std::vector<std::span<std::byte>> places;
+    std::vector<std::pair<Incoming*, size_t>> segments;
     for (Incoming& message : messages_) {
-      for (size_t s = 0; s < message.segments.size(); ++s) {
-        if (message.segments[s]) continue;
+      for (size_t s = 0; s < message.has_segment.size(); ++s) {
+        if (message.has_segment[s]) continue;
         keys.push_back(SegmentKey(message.key, s));
-        places.emplace_back(&message, s);
+        places.push_back(PlaceOf(message, s));
+        segments.emplace_back(&message, s);
       }
     }
     if (keys.empty()) return true;
-    auto values = store_.WaitAll(keys, deadline);
+    auto values = store_.WaitAllInto(keys, places, deadline);
     bool is_missing = false;
     for (size_t i = 0; i < values.size(); ++i) {
-      if (values[i]) Accept(*places[i].first, places[i].second, std::move(*values[i]));
+      if (values[i]) Accept(*segments[i].first, segments[i].second, *values[i]);
       is_missing |= !values[i];
     }
     if (is_missing) return false;
   }
 }
 
-void MessageReader::Accept(Incoming& message, size_t segment, base::Blob bytes) const {
-  if (segment == 0) {
-    const uint64_t size_bytes = wire::MessageSizeBytes(bytes.span(), message.key);
-    const uint64_t segment_size_bytes = store_.capabilities().value_size_max_bytes;
-    if (size_bytes > bytes.size()) {
-      if (bytes.size() != segment_size_bytes) {
-        throw base::Error(
-            base::ErrorCode::kCorrupt,
-            fmt::format("{} in {}: {} bytes are neither the whole message of {} nor "
-                        "a segment of {}",
-                        message.key, store_.url(), bytes.size(), size_bytes, segment_size_bytes));
-      }
-      message.segments.resize(SegmentCount(size_bytes, segment_size_bytes));
-    }
+// Of what is known of the message so far.
+std::span<std::byte> MessageReader::PlaceOf(const Incoming& message, size_t segment) const {
+  const uint64_t segment_size_bytes = store_.capabilities().value_size_max_bytes;
+  const uint64_t begin = segment * segment_size_bytes;
+  const uint64_t end = message.size_bytes == 0 ? message.capacity_bytes : message.size_bytes;
+  if (begin >= end) return {};
+  return {message.memory.get() + begin, std::min(segment_size_bytes, end - begin)};
+}
+
+void MessageReader::Accept(Incoming& message, size_t segment, const base::Blob& bytes) const {
+  const auto memory = message.memory;  // where `bytes` may be, and which may be replaced
+  if (segment == 0) AcceptFirst(message, bytes.span());
+  message.has_segment[segment] = true;
+  if (message.has_segment.size() == 1) {
+    message.whole = bytes.data() == memory.get() ? base::Blob(bytes.span(), memory) : bytes;
+    return;
   }
-  message.segments[segment] = std::move(bytes);
+  const std::span<std::byte> place = PlaceOf(message, segment);
+  if (bytes.size() != place.size()) {
+    throw base::Error(base::ErrorCode::kCorrupt,
+                      fmt::format("{} in {}: segment {} has {} bytes instead of {}", message.key,
+                                  store_.url(), segment, bytes.size(), place.size()));
+  }
+  if (bytes.data() != place.data()) std::ranges::copy(bytes.span(), place.begin());
+}
+
+void MessageReader::AcceptFirst(Incoming& message, base::ByteSpan bytes) const {
+  message.size_bytes = wire::MessageSizeBytes(bytes, message.key);
+  if (message.size_bytes <= bytes.size()) return;
+  const uint64_t segment_size_bytes = store_.capabilities().value_size_max_bytes;
+  if (bytes.size() != segment_size_bytes) {
+    throw base::Error(base::ErrorCode::kCorrupt,
+                      fmt::format("{} in {}: {} bytes are neither the whole message of {} nor "
+                                  "a segment of {}",
+                                  message.key, store_.url(), bytes.size(), message.size_bytes,
+                                  segment_size_bytes));
+  }
+  message.has_segment.resize(SegmentCount(message.size_bytes, segment_size_bytes));
+  if (message.capacity_bytes >= message.size_bytes) return;
+  message.memory = base::NewBuffer(message.size_bytes);
+  message.capacity_bytes = message.size_bytes;
 }
 
 std::vector<std::optional<base::Blob>> MessageReader::Take() {
   std::vector<std::optional<base::Blob>> taken;
   for (Incoming& message : messages_) {
-    auto& segments = message.segments;
-    const bool is_complete =
-        std::ranges::all_of(segments, [](const auto& segment) { return segment.has_value(); });
+    const bool is_complete = std::ranges::all_of(message.has_segment, std::identity());
     if (!is_complete) {
       taken.emplace_back(std::nullopt);
-    } else if (segments.size() == 1) {
-      taken.push_back(std::move(segments.front()));
+    } else if (message.has_segment.size() == 1) {
+      taken.emplace_back(std::move(message.whole));
     } else {
-      taken.emplace_back(Join(segments));
+      const base::ByteSpan bytes(message.memory.get(), message.size_bytes);
+      taken.emplace_back(base::Blob(bytes, std::move(message.memory)));
     }
   }
   return taken;

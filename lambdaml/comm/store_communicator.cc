@@ -48,13 +48,13 @@ std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution
   const Route own = {wire::MessageKind::kGathered, rank(), kAllRanks, 0};
   outbox_.PutBytes(round_, KeyOf(own), IdOf(own), contribution, round_end_);
 
-  std::vector<Route> routes;
+  std::vector<Incoming> expected;
   for (int peer = 0; peer < worker_count(); ++peer) {
-    if (peer != rank()) routes.push_back({wire::MessageKind::kGathered, peer, kAllRanks, 0});
+    if (peer != rank()) expected.push_back({{wire::MessageKind::kGathered, peer, kAllRanks, 0}});
   }
-  const std::vector<wire::Message> messages = ReceiveRoutes(routes);
-  for (size_t i = 0; i < routes.size(); ++i) {
-    blobs[static_cast<size_t>(routes[i].from_rank)] =
+  const std::vector<wire::Message> messages = ReceiveAny(expected);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    blobs[static_cast<size_t>(expected[i].route.from_rank)] =
         base::Blob(messages[i].payload, messages[i].bytes.owner());
   }
   EveryRankHasContributed();
@@ -84,9 +84,9 @@ void StoreCommunicator::Leave() {
 }
 
 bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duration patience) {
-  std::vector<std::string> keys;
-  for (const Route& route : routes) keys.push_back(KeyOf(route));
-  MessageReader reader(store_, keys);
+  std::vector<MessageReader::Expected> keys;
+  for (const Route& route : routes) keys.push_back({KeyOf(route)});
+  MessageReader reader(store_, std::move(keys));
   base::Deadline end = round_end_;
   while (true) {
     if (outbox_.RestoreLost(round_end_)) {
@@ -106,9 +106,7 @@ void StoreCommunicator::Send(std::span<const Outgoing> messages) {
 }
 
 std::vector<wire::Message> StoreCommunicator::Receive(std::span<const Incoming> expected) {
-  std::vector<Route> routes;
-  for (const Incoming& incoming : expected) routes.push_back(incoming.route);
-  std::vector<wire::Message> messages = ReceiveRoutes(routes);
+  std::vector<wire::Message> messages = ReceiveAny(expected);
   for (size_t i = 0; i < expected.size(); ++i) {
     const wire::VectorView& vector = messages[i].vector;
     if (vector.scalars.size() == expected[i].scalar_count &&
@@ -118,7 +116,7 @@ std::vector<wire::Message> StoreCommunicator::Receive(std::span<const Incoming> 
     throw Error(
         ErrorCode::kCorrupt,
         fmt::format("rank {}: {} has {} scalars and {} elements, expected {} and {}", rank(),
-                    Describe(routes[i]), vector.scalars.size(), vector.element_count,
+                    Describe(expected[i].route), vector.scalars.size(), vector.element_count,
                     expected[i].scalar_count, expected[i].element_count));
   }
   return messages;
@@ -152,26 +150,30 @@ std::string StoreCommunicator::Describe(const Route& route) const {
   }
 }
 
-std::vector<wire::Message> StoreCommunicator::ReceiveRoutes(std::span<const Route> routes) {
+std::vector<wire::Message> StoreCommunicator::ReceiveAny(std::span<const Incoming> expected) {
   outbox_.DeleteBefore(contributed_round_, round_end_);  // a rank that is about to wait has time
-  std::vector<std::string> keys;
-  for (const Route& route : routes) keys.push_back(KeyOf(route));
-  MessageReader reader(store_, keys);
+  std::vector<MessageReader::Expected> awaited;
+  for (const Incoming& incoming : expected) {
+    awaited.push_back({KeyOf(incoming.route),
+                       wire::DenseSizeBytes(incoming.scalar_count, incoming.element_count)});
+  }
+  MessageReader reader(store_, std::move(awaited));
   do {
     outbox_.RestoreLost(round_end_);
   } while (!Look(reader, round_end_) && !round_end_.Expired());
   auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
-  messages.reserve(routes.size());
-  for (size_t i = 0; i < routes.size(); ++i) {
-    if (!blobs[i]) ThrowMissing(routes[i]);
-    const std::string origin = fmt::format("rank {}: {}", rank(), Describe(routes[i]));
+  messages.reserve(expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Route& route = expected[i].route;
+    if (!blobs[i]) ThrowMissing(route);
+    const std::string origin = fmt::format("rank {}: {}", rank(), Describe(route));
     messages.push_back(wire::DecodeMessage(std::move(*blobs[i]), origin));
-    if (messages.back().id == IdOf(routes[i])) continue;
+    if (messages.back().id == IdOf(route)) continue;
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("{}: the message under {} says it is from rank {} in round {}", origin,
-                            keys[i], messages.back().id.rank, messages.back().id.round));
+                            KeyOf(route), messages.back().id.rank, messages.back().id.round));
   }
   return messages;
 }

@@ -56,7 +56,7 @@ class StoreCommunicator : public Communicator {
   };
   struct Incoming {
     Route route;
-    uint64_t scalar_count = 0;
+    uint64_t scalar_count = 0;  // both 0 if the message carries plain bytes
     uint64_t element_count = 0;
   };
 
@@ -79,7 +79,7 @@ class StoreCommunicator : public Communicator {
   std::string KeyOf(const Route& route) const;
   wire::MessageId IdOf(const Route& route) const;
   std::string Describe(const Route& route) const;
-  std::vector<wire::Message> ReceiveRoutes(std::span<const Route> routes);
+  std::vector<wire::Message> ReceiveAny(std::span<const Incoming> expected);
   // reader.Wait, but over a store that is not durable for one look only. Returns whether all is
   // complete.
   bool Look(MessageReader& reader, const base::Deadline& end);

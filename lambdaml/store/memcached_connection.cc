@@ -64,7 +64,8 @@ MemcachedConnection::MemcachedConnection(const HostPort& server, const Deadline&
           net::Stream::Connect(server.host, server.port, {.silence_max = kSilenceMax}, deadline)) {}
 
 std::vector<std::optional<MemcachedItem>> MemcachedConnection::Get(
-    std::span<const std::string> keys, const Deadline& deadline) {
+    std::span<const std::string> keys, std::span<const std::span<std::byte>> places,
+    const Deadline& deadline) {
   std::vector<std::optional<MemcachedItem>> items(keys.size());
   // The next command is under way while the answers to one are read.
   size_t sent = KeysOfOneLine(keys);
@@ -73,14 +74,16 @@ std::vector<std::optional<MemcachedItem>> MemcachedConnection::Get(
     const size_t end = sent;
     sent += KeysOfOneLine(keys.subspan(end));
     if (sent > end) Send(GetLine(keys.subspan(end, sent - end)), deadline);
-    ReadItems(keys.subspan(begin, end - begin), std::span(items).subspan(begin, end - begin),
-              deadline);
+    ReadItems(keys.subspan(begin, end - begin),
+              places.empty() ? places : places.subspan(begin, end - begin),
+              std::span(items).subspan(begin, end - begin), deadline);
     begin = end;
   }
   return items;
 }
 
 void MemcachedConnection::ReadItems(std::span<const std::string> keys,
+                                    std::span<const std::span<std::byte>> places,
                                     std::span<std::optional<MemcachedItem>> items,
                                     const Deadline& deadline) {
   size_t next = 0;
@@ -94,13 +97,19 @@ void MemcachedConnection::ReadItems(std::span<const std::string> keys,
     const auto cas = ParseUnsigned(words[4]);
     while (next < keys.size() && keys[next] != words[1]) ++next;
     if (next == keys.size() || !size || *size > kItemSizeMaxBytes || !cas) Refuse("gets", line);
-    items[next++] = MemcachedItem{ReadValue(*size, deadline), *cas};
+    const std::span<std::byte> place = places.empty() ? std::span<std::byte>() : places[next];
+    items[next++] = MemcachedItem{ReadValue(*size, place, deadline), *cas};
   }
 }
 
-base::Blob MemcachedConnection::ReadValue(uint64_t size, const Deadline& deadline) {
-  auto memory = base::NewBuffer(size);
-  const std::span<std::byte> value(memory.get(), size);
+base::Blob MemcachedConnection::ReadValue(uint64_t size, std::span<std::byte> place,
+                                          const Deadline& deadline) {
+  std::shared_ptr<std::byte[]> memory;
+  if (place.empty() || place.size() < size) {
+    memory = base::NewBuffer(size);
+    place = {memory.get(), size};
+  }
+  const std::span<std::byte> value = place.first(size);
   stream_.ReadExactly(value, deadline);
   if (const std::string_view end = ReadLine(deadline); !end.empty()) Refuse("gets", end);
   return base::Blob(value, std::move(memory));
@@ -192,7 +201,7 @@ std::optional<std::vector<HostPort>> MemcachedConnection::ClusterNodes(const Dea
   }
   const auto size = ParseUnsigned(words[3]);
   if (!size || *size > kItemSizeMaxBytes) Refuse("config get cluster", header);
-  const base::Blob text = ReadValue(*size, deadline);
+  const base::Blob text = ReadValue(*size, {}, deadline);
   if (const std::string_view end = ReadLine(deadline); end != "END") {
     Refuse("config get cluster", end);
   }

@@ -52,8 +52,10 @@ class MemcachedConnection {
  public:
   MemcachedConnection(const HostPort& server, const base::Deadline& deadline);
 
-  // Result i belongs to keys[i] and is nothing if that item does not exist.
+  // Result i belongs to keys[i] and is nothing if that item does not exist. Its value is written to
+  // places[i], if there is one and it fits there.
   std::vector<std::optional<MemcachedItem>> Get(std::span<const std::string> keys,
+                                                std::span<const std::span<std::byte>> places,
                                                 const base::Deadline& deadline);
 
   // Writes or replaces. Items vanish expiry_s seconds later (at most 30 days).
@@ -87,9 +89,9 @@ class MemcachedConnection {
   void Send(std::string_view line, const base::Deadline& deadline);
   std::string_view ReadLine(const base::Deadline& deadline);
   // Reads the items of one get command: the answers come in the order of the keys.
-  void ReadItems(std::span<const std::string> keys, std::span<std::optional<MemcachedItem>> items,
-                 const base::Deadline& deadline);
-  base::Blob ReadValue(uint64_t size, const base::Deadline& deadline);
+  void ReadItems(std::span<const std::string> keys, std::span<const std::span<std::byte>> places,
+                 std::span<std::optional<MemcachedItem>> items, const base::Deadline& deadline);
+  base::Blob ReadValue(uint64_t size, std::span<std::byte> place, const base::Deadline& deadline);
   void SendWrite(std::string_view header, base::ByteSpan value, const base::Deadline& deadline);
   MemcachedStats ReadStats(const base::Deadline& deadline);
   // Throws the error that an answer stands for which the request does not allow.

@@ -155,7 +155,7 @@ uint64_t MemcachedStore::restarts() const {
 std::optional<base::Blob> MemcachedStore::Get(const std::string& key, const Deadline& deadline) {
   CheckKey(key);
   CheckDeadline("get", key, deadline);
-  return std::move(GetAll(std::span(&key, 1), deadline).front());
+  return std::move(GetAll(std::span(&key, 1), {}, deadline).front());
 }
 
 void MemcachedStore::Put(const std::string& key, base::ByteSpan value, const Deadline& deadline) {
@@ -187,7 +187,7 @@ std::optional<VersionedValue> MemcachedStore::GetVersioned(const std::string& ke
       What("get", key), deadline,
       [&](MemcachedConnection& connection, const MemcachedNode::Process& process) {
         meter_.CountGet();
-        auto items = connection.Get(std::span(&item_key, 1), deadline);
+        auto items = connection.Get(std::span(&item_key, 1), {}, deadline);
         if (!items.front()) return;
         meter_.CountBytesRead(items.front()->value.size());
         found = {std::move(items.front()->value), VersionOf(process, items.front()->cas)};
@@ -274,7 +274,15 @@ std::optional<base::Blob> MemcachedStore::Wait(const std::string& key, const Dea
 
 std::vector<std::optional<base::Blob>> MemcachedStore::WaitAll(std::span<const std::string> keys,
                                                                const Deadline& deadline) {
+  return WaitAllInto(keys, {}, deadline);
+}
+
+std::vector<std::optional<base::Blob>> MemcachedStore::WaitAllInto(
+    std::span<const std::string> keys, std::span<const std::span<std::byte>> places,
+    const Deadline& deadline) {
   for (const std::string& key : keys) CheckKey(key);
+  Places place_of;
+  for (size_t i = 0; i < places.size(); ++i) place_of.emplace(keys[i], places[i]);
   const base::Clock& clock = deadline.clock();
   Deadline eviction_check = Deadline::After(kEvictionCheckInterval, clock);
   return PollForAll(keys, kPollIntervals, deadline, meter_,
@@ -283,7 +291,7 @@ std::vector<std::optional<base::Blob>> MemcachedStore::WaitAll(std::span<const s
                         CheckEvictions(missing, look_deadline);
                         eviction_check = Deadline::After(kEvictionCheckInterval, clock);
                       }
-                      return GetAll(missing, look_deadline);
+                      return GetAll(missing, place_of, look_deadline);
                     });
 }
 
@@ -305,17 +313,23 @@ void MemcachedStore::PutAll(std::span<const KeyValue> entries, const Deadline& d
 }
 
 std::vector<std::optional<base::Blob>> MemcachedStore::GetAll(std::span<const std::string> keys,
+                                                              const Places& places,
                                                               const Deadline& deadline) {
   std::vector<std::optional<base::Blob>> values(keys.size());
   std::vector<std::string> item_keys;
   for (const std::string& key : keys) item_keys.push_back(ItemKey(key));
   ForEachShare(SharesOf(item_keys), [&](const Share& share) {
     std::vector<std::string> own;
-    for (const size_t place : share.places) own.push_back(item_keys[place]);
+    std::vector<std::span<std::byte>> own_places;
+    for (const size_t i : share.places) {
+      own.push_back(item_keys[i]);
+      const auto place = places.find(keys[i]);
+      own_places.push_back(place == places.end() ? std::span<std::byte>() : place->second);
+    }
     share.node->Run(What("get", keys[share.places.front()]), deadline,
                     [&](MemcachedConnection& connection, const auto&) {
                       meter_.CountGet(own.size());
-                      auto items = connection.Get(own, deadline);
+                      auto items = connection.Get(own, own_places, deadline);
                       for (size_t i = 0; i < items.size(); ++i) {
                         if (!items[i]) continue;
                         meter_.CountBytesRead(items[i]->value.size());

@@ -58,6 +58,9 @@ class MemcachedStore final : public Store {
   std::optional<base::Blob> Wait(const std::string& key, const base::Deadline& deadline) override;
   std::vector<std::optional<base::Blob>> WaitAll(std::span<const std::string> keys,
                                                  const base::Deadline& deadline) override;
+  std::vector<std::optional<base::Blob>> WaitAllInto(std::span<const std::string> keys,
+                                                     std::span<const std::span<std::byte>> places,
+                                                     const base::Deadline& deadline) override;
   void PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline) override;
 
  private:
@@ -79,7 +82,10 @@ class MemcachedStore final : public Store {
   // Calls work(share) for all shares at the same time; rethrows one of the errors.
   static void ForEachShare(std::span<const Share> shares,
                            const std::function<void(const Share&)>& work);
+  // Where the value of a key may be written.
+  using Places = std::map<std::string_view, std::span<std::byte>>;
   std::vector<std::optional<base::Blob>> GetAll(std::span<const std::string> keys,
+                                                const Places& places,
                                                 const base::Deadline& deadline);
   void CheckEvictions(std::span<const std::string> keys, const base::Deadline& deadline);
 

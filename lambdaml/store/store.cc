@@ -27,6 +27,12 @@ std::vector<std::optional<base::Blob>> Store::WaitAll(std::span<const std::strin
   return values;
 }
 
+std::vector<std::optional<base::Blob>> Store::WaitAllInto(std::span<const std::string> keys,
+                                                          std::span<const std::span<std::byte>>,
+                                                          const base::Deadline& deadline) {
+  return WaitAll(keys, deadline);
+}
+
 void Store::PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline) {
   for (const KeyValue& entry : entries) CheckKey(entry.key);
   for (const KeyValue& entry : entries) Put(entry.key, entry.value, deadline);

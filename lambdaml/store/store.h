@@ -123,6 +123,13 @@ class Store {
   virtual std::vector<std::optional<base::Blob>> WaitAll(std::span<const std::string> keys,
                                                          const base::Deadline& deadline);
 
+  // WaitAll by a reader that has memory for the values, as for the parts of something larger: value
+  // i may be written to places[i], if it fits there, and the result then points to that memory
+  // without owning it. Otherwise it is as from WaitAll, which by default it always is.
+  virtual std::vector<std::optional<base::Blob>> WaitAllInto(
+      std::span<const std::string> keys, std::span<const std::span<std::byte>> places,
+      const base::Deadline& deadline);
+
   // Puts all, in parallel where the service gains by it. Not atomic as a whole.
   virtual void PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline);
 

@@ -92,6 +92,21 @@ TEST_P(StoreConformance, WaitAllGathersKeysAsTheyComeInAnyOrder) {
   }
 }
 
+TEST_P(StoreConformance, WaitAllIntoWritesValuesToTheirPlacesOrElsewhere) {
+  const std::vector<std::string> keys = {"into/1", "into/2", "into/3", "into/4"};
+  const std::string large(3'000, 'x');
+  for (size_t i = 0; i < 3; ++i) store_->Put(keys[i], AsBytes(large), Soon());
+  base::Bytes exact(large.size());
+  base::Bytes longer(large.size() + 5);
+  base::Bytes too_short(large.size() - 1);
+  const std::vector<std::span<std::byte>> places = {exact, longer, too_short, exact};
+  const auto values = store_->WaitAllInto(keys, places, Deadline::After(milliseconds(30)));
+  ASSERT_EQ(values.size(), 4U);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(values[i]->text(), large);
+  EXPECT_NE(values[2]->data(), too_short.data());
+  EXPECT_FALSE(values[3]);
+}
+
 TEST_P(StoreConformance, ThreadsOfOneStoreWaitForDifferentKeys) {
   RunInThreads(6, [&](int thread) {
     for (int round = 0; round < GetParam().race_rounds / 2; ++round) {
