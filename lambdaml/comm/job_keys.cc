@@ -19,12 +19,13 @@ void CheckJob(const std::string& job) {
 
 }  // namespace
 
-std::string InboxKey(const std::string& job, int to_rank, uint64_t round, int from_rank) {
-  return fmt::format("{}/to{}/{}.{}", job, to_rank, round, from_rank);
+std::string InboxKey(const Membership& membership, int to_rank, uint64_t round, int from_rank) {
+  return fmt::format("{}/{}/to{}/{}.{}", membership.job, membership.generation, to_rank, round,
+                     from_rank);
 }
 
-std::string BroadcastKey(const std::string& job, uint64_t round, int from_rank) {
-  return fmt::format("{}/all/{}.{}", job, round, from_rank);
+std::string BroadcastKey(const Membership& membership, uint64_t round, int from_rank) {
+  return fmt::format("{}/{}/all/{}.{}", membership.job, membership.generation, round, from_rank);
 }
 
 std::string ModelKey(const std::string& job, uint64_t part) {

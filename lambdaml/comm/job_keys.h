@@ -1,11 +1,12 @@
 // The keys of a job: known to every rank beforehand, so that nobody ever lists.
 //
-//   <job>/to<d>/<round>.<rank>   what <rank> wrote in <round> for rank d to merge
-//   <job>/all/<round>.<rank>     what <rank> wrote in <round> for all the others
-//   <job>/model/<part>           the shared model of asynchronous training
+//   <job>/<g>/to<d>/<round>.<rank>   what <rank> wrote in <round> of generation g for d to merge
+//   <job>/<g>/all/<round>.<rank>     what <rank> wrote in <round> of generation g for all others
+//   <job>/model/<part>               the shared model of asynchronous training
 //
 // One folder for each reader: a store that notifies by folder wakes nobody else. A message of a
-// round is immutable: whoever writes it again writes the same bytes.
+// round is immutable: whoever writes it again writes the same sum. Invocations of different
+// generations share no key, so that one left over from an old generation disturbs nobody.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@
 
 namespace lambdaml::comm {
 
-std::string InboxKey(const std::string& job, int to_rank, uint64_t round, int from_rank);
-std::string BroadcastKey(const std::string& job, uint64_t round, int from_rank);
+std::string InboxKey(const Membership& membership, int to_rank, uint64_t round, int from_rank);
+std::string BroadcastKey(const Membership& membership, uint64_t round, int from_rank);
 std::string ModelKey(const std::string& job, uint64_t part);
 
 // Errors: kInvalidArgument if the rank is not in 0..worker_count-1, or the job is not the first

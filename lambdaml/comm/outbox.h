@@ -16,6 +16,10 @@
 // them. Messages are immutable, so one that was not lost is only written again. As every rank that
 // waits does so, no loss stops a job; the end of a job takes a farewell (StoreCommunicator::Leave).
 //
+// What a round came to (merged vectors, gathered blobs) can be kept longer, until Release, for
+// ranks that are invoked again and go through the rounds once more. If the store is not durable
+// only the store holds it then.
+//
 // Requests: those of PutMessages. Deletes are gathered until they are worth a request: a job of
 // short vectors deletes once in some 30 rounds, one of long vectors in each.
 #pragma once
@@ -41,10 +45,15 @@ class Outbox {
     wire::MessageId id;
     std::span<const double> scalars;
     std::span<const float> vector;
+    uint16_t note = 0;
+  };
+  struct Options {
+    bool keeps_results = false;
+    std::vector<std::string> leftover_keys = {};  // to be deleted with the results of round 0
   };
 
   // The store must live as long as the outbox.
-  explicit Outbox(store::Store& store) : store_(store), restarts_(store.restarts()) {}
+  Outbox(store::Store& store, Options options);
 
   // Encodes and puts messages of one round, in parallel where the store gains by it; rounds do not
   // decrease.
@@ -53,10 +62,21 @@ class Outbox {
   void PutBytes(uint64_t round, const std::string& key, const wire::MessageId& id,
                 base::ByteSpan payload, const base::Deadline& deadline);
 
+  // The same for one message that another invocation of this rank may have put before: that one
+  // stands then, and the result is false.
+  bool PutVectorOnce(uint64_t round, const VectorDraft& draft, const base::Deadline& deadline);
+  bool PutBytesOnce(uint64_t round, const std::string& key, const wire::MessageId& id,
+                    base::ByteSpan payload, const base::Deadline& deadline);
+
   // Every rank has contributed to `round`: deletes, now or later, what was written before it.
   void DeleteBefore(uint64_t round, const base::Deadline& deadline);
+  // Nobody goes through the rounds up to this one again: their results are deleted with what
+  // DeleteBefore finds.
+  void Release(uint64_t round);
   // Deletes all that was ever written and still stands.
   void DeleteAll(const base::Deadline& deadline);
+
+  std::vector<std::string> StandingKeys() const;
 
   // Puts again all that a peer may still need, if the service has started anew. Returns whether it
   // has. Asks the service for nothing otherwise.
@@ -65,22 +85,32 @@ class Outbox {
  private:
   struct Message {
     std::string key;
+    wire::MessageId id;
     wire::MessageEncoder encoder;  // its buffer holds the bytes
     base::ByteSpan bytes;
   };
   struct Round {
     uint64_t round = 0;
+    bool is_result = false;
     uint64_t size_bytes = 0;
     std::vector<std::string> keys = {};  // of all segments
     std::vector<Message> messages = {};  // empty if the store is durable
   };
   wire::MessageEncoder TakeEncoder();
+  Message Encode(const VectorDraft& draft);
+  Message Encode(const std::string& key, const wire::MessageId& id, base::ByteSpan payload);
   void Put(uint64_t round, std::vector<Message> messages, const base::Deadline& deadline);
+  bool PutOnce(uint64_t round, Message message, const base::Deadline& deadline);
+  // Takes note of what has been put.
+  void File(uint64_t round, std::vector<Message> messages, std::vector<std::string> keys);
+  void Discard(Round& round);
   void Reuse(std::vector<Message>& messages);
 
   store::Store& store_;
+  const bool keeps_results_;
   uint64_t restarts_;         // of the service, when all of unread_ was last put or earlier
   std::deque<Round> unread_;  // what a peer may still read
+  std::deque<Round> kept_;    // what only a rank invoked again may read, without the bytes
   std::vector<std::string> read_keys_;  // what nobody reads again: to be deleted
   uint64_t read_size_bytes_ = 0;
   std::vector<wire::MessageEncoder> spare_encoders_;

@@ -18,11 +18,7 @@ class Reduce final : public StoreCommunicator {
   using StoreCommunicator::StoreCommunicator;
 
  protected:
-  void SumOverRanks(std::span<double> scalars, std::span<float> vector) override;
-
- private:
-  void Merge(std::span<double> scalars, std::span<float> vector);
-  void Contribute(std::span<double> scalars, std::span<float> vector);
+  std::vector<Chunk> ChunksOf(std::span<double> scalars, std::span<float> vector) const override;
 };
 
 }  // namespace lambdaml::comm

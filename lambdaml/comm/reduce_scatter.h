@@ -22,15 +22,7 @@ class ReduceScatter final : public StoreCommunicator {
   using StoreCommunicator::StoreCommunicator;
 
  protected:
-  void SumOverRanks(std::span<double> scalars, std::span<float> vector) override;
-
- private:
-  struct Chunk {
-    std::span<double> scalars;
-    std::span<float> vector;
-  };
-  Chunk ChunkOf(int chunk, std::span<double> scalars, std::span<float> vector) const;
-  void MergeOwnChunk(const Chunk& own);
+  std::vector<Chunk> ChunksOf(std::span<double> scalars, std::span<float> vector) const override;
 };
 
 }  // namespace lambdaml::comm

@@ -20,25 +20,44 @@ uint64_t SegmentCount(uint64_t message_size_bytes, uint64_t segment_size_bytes) 
   return (message_size_bytes + segment_size_bytes - 1) / segment_size_bytes;
 }
 
-}  // namespace
-
-std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedMessage> messages,
-                                     const base::Deadline& deadline) {
+void AddSegments(const store::Store& store, const KeyedMessage& message,
+                 std::vector<store::KeyValue>& entries) {
   const uint64_t segment_size_bytes = store.capabilities().value_size_max_bytes;
-  std::vector<store::KeyValue> entries;
-  for (const KeyedMessage& message : messages) {
-    const base::ByteSpan bytes = message.message;
-    for (uint64_t s = 0; s < SegmentCount(bytes.size(), segment_size_bytes); ++s) {
-      const uint64_t begin = s * segment_size_bytes;
-      const uint64_t size = std::min<uint64_t>(segment_size_bytes, bytes.size() - begin);
-      entries.push_back({SegmentKey(message.key, s), bytes.subspan(begin, size)});
-    }
+  const base::ByteSpan bytes = message.message;
+  for (uint64_t s = 0; s < SegmentCount(bytes.size(), segment_size_bytes); ++s) {
+    const uint64_t begin = s * segment_size_bytes;
+    const uint64_t size = std::min<uint64_t>(segment_size_bytes, bytes.size() - begin);
+    entries.push_back({SegmentKey(message.key, s), bytes.subspan(begin, size)});
   }
-  store.PutAll(entries, deadline);
+}
+
+std::vector<std::string> KeysOf(std::vector<store::KeyValue>& entries) {
   std::vector<std::string> keys;
   keys.reserve(entries.size());
   for (store::KeyValue& entry : entries) keys.push_back(std::move(entry.key));
   return keys;
+}
+
+}  // namespace
+
+std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedMessage> messages,
+                                     const base::Deadline& deadline) {
+  std::vector<store::KeyValue> entries;
+  for (const KeyedMessage& message : messages) AddSegments(store, message, entries);
+  store.PutAll(entries, deadline);
+  return KeysOf(entries);
+}
+
+bool PutMessageOnce(store::Store& store, const KeyedMessage& message,
+                    const base::Deadline& deadline, std::vector<std::string>* keys) {
+  std::vector<store::KeyValue> entries;
+  AddSegments(store, message, entries);
+  const std::span<const store::KeyValue> rest = std::span(entries).subspan(1);
+  if (!rest.empty()) store.PutAll(rest, deadline);
+  const store::KeyValue& first = entries.front();
+  const bool is_first = store.PutIfAbsent(first.key, first.value, deadline);
+  *keys = KeysOf(entries);
+  return is_first;
 }
 
 MessageReader::MessageReader(store::Store& store, std::vector<Expected> messages) : store_(store) {

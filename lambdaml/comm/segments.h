@@ -31,6 +31,12 @@ struct KeyedMessage {
 std::vector<std::string> PutMessages(store::Store& store, std::span<const KeyedMessage> messages,
                                      const base::Deadline& deadline);
 
+// Puts one message unless there is one under its key already, which stays then. For messages that
+// differ in their first segment only, if at all. Returns whether this one stands; *keys are those
+// of all segments in either case.
+bool PutMessageOnce(store::Store& store, const KeyedMessage& message,
+                    const base::Deadline& deadline, std::vector<std::string>* keys);
+
 // Reads several messages as they come. Threads: one.
 class MessageReader {
  public:

@@ -1,5 +1,6 @@
 #include "lambdaml/comm/store_communicator.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "lambdaml/comm/job_keys.h"
 #include "lambdaml/comm/segments.h"
 #include "lambdaml/net/retry.h"
+#include "lambdaml/wire/rank_order_sum.h"
 
 namespace lambdaml::comm {
 
@@ -25,8 +27,10 @@ constexpr base::Duration kLookMin = std::chrono::seconds(1);
 StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
     : store_(store),
       membership_(std::move(membership)),
-      outbox_(store),
+      outbox_(store, {membership_.keeps_results, std::move(membership_.leftover_keys)}),
       restarts_at_start_(store.restarts()),
+      was_here_(membership_.was_here),
+      round_(membership_.rounds_before),
       round_end_(membership_.end),
       look_(kLookMin) {
   CheckMembership(membership_);
@@ -35,7 +39,92 @@ StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
 void StoreCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> vector) {
   const base::ScopedTimer timer(&stats_.communicating);
   BeginRound();
-  if (worker_count() > 1) SumOverRanks(scalars, vector);
+  if (worker_count() > 1) {
+    SumOverRanks(ChunksOf(scalars, vector));
+  } else {
+    announced_ = membership_.announcement ? membership_.announcement() : Announcement{0};
+  }
+}
+
+void StoreCommunicator::SumOverRanks(std::span<const Chunk> chunks) {
+  if (was_here_ && TakeStandingResults(chunks)) return;
+  Contribute(chunks);
+  std::vector<Chunk> of_others;
+  for (const Chunk& chunk : chunks) {
+    if (chunk.merger == rank()) {
+      Merge(chunk);
+    } else {
+      of_others.push_back(chunk);
+    }
+  }
+  TakeResults(of_others);
+}
+
+void StoreCommunicator::Contribute(std::span<const Chunk> chunks) {
+  std::vector<Outbox::VectorDraft> drafts;
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    // From the next rank on, so that not all ranks write to rank 0 first.
+    const Chunk& chunk = chunks[(i + static_cast<size_t>(rank()) + 1) % chunks.size()];
+    if (chunk.merger == rank()) continue;
+    const Route route = {wire::MessageKind::kContribution, rank(), chunk.merger, chunk.number};
+    drafts.push_back({KeyOf(route), IdOf(route), chunk.scalars, chunk.vector});
+  }
+  if (!drafts.empty()) outbox_.PutVectors(round_, drafts, round_end_);
+}
+
+void StoreCommunicator::Merge(const Chunk& own) {
+  std::vector<Route> routes;
+  for (int peer = 0; peer < worker_count(); ++peer) {
+    if (peer == rank()) continue;
+    routes.push_back({wire::MessageKind::kContribution, peer, rank(), own.number,
+                      own.scalars.size(), own.vector.size()});
+  }
+  std::function<bool()> is_settled;
+  if (was_here_) is_settled = [&] { return TakeStandingResults(std::span(&own, 1)); };
+  const auto contributions = Receive(routes, is_settled);
+  if (!contributions) return;
+  EveryRankHasContributed();
+
+  std::vector<wire::VectorView> terms;
+  for (const wire::Message& contribution : *contributions) terms.push_back(contribution.vector);
+  terms.insert(terms.begin() + rank(), wire::VectorView::Dense(own.scalars, own.vector));
+  wire::SumInRankOrder(terms, own.scalars, own.vector);
+  SendResult(own);
+}
+
+void StoreCommunicator::SendResult(const Chunk& own) {
+  const Route route = ResultRoute(own);
+  Outbox::VectorDraft draft = {KeyOf(route), IdOf(route), own.scalars, own.vector};
+  if (own.number != 0) {
+    outbox_.PutVectors(round_, std::span(&draft, 1), round_end_);
+    return;
+  }
+  announced_ = membership_.announcement ? membership_.announcement() : Announcement{0};
+  draft.note = announced_;
+  if (outbox_.PutVectorOnce(round_, draft, round_end_)) return;
+  was_here_ = true;
+  TakeResults(std::span(&own, 1));
+}
+
+void StoreCommunicator::TakeResults(std::span<const Chunk> chunks) {
+  if (chunks.empty()) return;
+  std::vector<Route> routes;
+  for (const Chunk& chunk : chunks) routes.push_back(ResultRoute(chunk));
+  const std::vector<wire::Message> sums = Receive(routes).value();
+  EveryRankHasContributed();
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    std::ranges::copy(sums[i].vector.scalars, chunks[i].scalars.begin());
+    wire::ExpandVector(sums[i].vector, chunks[i].vector);
+    if (chunks[i].number == 0) announced_ = sums[i].note;
+  }
+}
+
+bool StoreCommunicator::TakeStandingResults(std::span<const Chunk> chunks) {
+  for (const Chunk& chunk : chunks) {
+    if (!store_.Get(KeyOf(ResultRoute(chunk)), round_end_)) return false;
+  }
+  TakeResults(chunks);
+  return true;
 }
 
 std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution) {
@@ -45,16 +134,21 @@ std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution
   blobs[static_cast<size_t>(rank())] = base::Blob::Copy(contribution);
   if (worker_count() == 1) return blobs;
 
-  const Route own = {wire::MessageKind::kGathered, rank(), kAllRanks, 0};
-  outbox_.PutBytes(round_, KeyOf(own), IdOf(own), contribution, round_end_);
+  const auto route_of = [](int peer) {
+    return Route{wire::MessageKind::kGathered, peer, kAllRanks, 0};
+  };
+  const Route own = route_of(rank());
+  const bool is_first =
+      outbox_.PutBytesOnce(round_, KeyOf(own), IdOf(own), contribution, round_end_);
+  was_here_ = was_here_ || !is_first;
 
-  std::vector<Incoming> expected;
+  std::vector<Route> routes;
   for (int peer = 0; peer < worker_count(); ++peer) {
-    if (peer != rank()) expected.push_back({{wire::MessageKind::kGathered, peer, kAllRanks, 0}});
+    if (peer != rank() || !is_first) routes.push_back(route_of(peer));
   }
-  const std::vector<wire::Message> messages = ReceiveAny(expected);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    blobs[static_cast<size_t>(expected[i].route.from_rank)] =
+  const std::vector<wire::Message> messages = Receive(routes).value();
+  for (size_t i = 0; i < routes.size(); ++i) {
+    blobs[static_cast<size_t>(routes[i].from_rank)] =
         base::Blob(messages[i].payload, messages[i].bytes.owner());
   }
   EveryRankHasContributed();
@@ -92,39 +186,25 @@ bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duratio
     if (outbox_.RestoreLost(round_end_)) {
       end = base::Deadline::Earlier(end, base::Deadline::After(patience, end.clock()));
     }
-    if (Look(reader, end)) return true;
+    if (Look(reader, end, true)) return true;
     if (end.Expired()) return false;
   }
 }
 
-void StoreCommunicator::Send(std::span<const Outgoing> messages) {
-  std::vector<Outbox::VectorDraft> drafts;
-  for (const Outgoing& message : messages) {
-    drafts.push_back({KeyOf(message.route), IdOf(message.route), message.scalars, message.vector});
+void StoreCommunicator::CheckLength(const wire::Message& message, const Route& route) const {
+  const wire::VectorView& vector = message.vector;
+  if (vector.scalars.size() == route.scalar_count && vector.element_count == route.element_count) {
+    return;
   }
-  outbox_.PutVectors(round_, drafts, round_end_);
-}
-
-std::vector<wire::Message> StoreCommunicator::Receive(std::span<const Incoming> expected) {
-  std::vector<wire::Message> messages = ReceiveAny(expected);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const wire::VectorView& vector = messages[i].vector;
-    if (vector.scalars.size() == expected[i].scalar_count &&
-        vector.element_count == expected[i].element_count) {
-      continue;
-    }
-    throw Error(
-        ErrorCode::kCorrupt,
-        fmt::format("rank {}: {} has {} scalars and {} elements, expected {} and {}", rank(),
-                    Describe(expected[i].route), vector.scalars.size(), vector.element_count,
-                    expected[i].scalar_count, expected[i].element_count));
-  }
-  return messages;
+  throw Error(ErrorCode::kCorrupt,
+              fmt::format("rank {}: {} has {} scalars and {} elements, expected {} and {}", rank(),
+                          Describe(route), vector.scalars.size(), vector.element_count,
+                          route.scalar_count, route.element_count));
 }
 
 void StoreCommunicator::BeginRound() {
   ++round_;
-  stats_.rounds = round_;
+  ++stats_.rounds;
   if (worker_count() == 1) return;
   const base::Clock& clock = membership_.end.clock();
   round_start_ = clock.Now();
@@ -133,8 +213,8 @@ void StoreCommunicator::BeginRound() {
 }
 
 std::string StoreCommunicator::KeyOf(const Route& route) const {
-  if (route.to_rank == kAllRanks) return BroadcastKey(membership_.job, round_, route.from_rank);
-  return InboxKey(membership_.job, route.to_rank, round_, route.from_rank);
+  if (route.to_rank == kAllRanks) return BroadcastKey(membership_, round_, route.from_rank);
+  return InboxKey(membership_, route.to_rank, round_, route.from_rank);
 }
 
 wire::MessageId StoreCommunicator::IdOf(const Route& route) const {
@@ -150,36 +230,43 @@ std::string StoreCommunicator::Describe(const Route& route) const {
   }
 }
 
-std::vector<wire::Message> StoreCommunicator::ReceiveAny(std::span<const Incoming> expected) {
-  outbox_.DeleteBefore(contributed_round_, round_end_);  // a rank that is about to wait has time
+std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
+    std::span<const Route> routes, const std::function<bool()>& is_settled) {
+  // A rank that is about to wait has time.
+  if (contributed_round_ > released_round_) outbox_.Release(released_round_);
+  outbox_.DeleteBefore(contributed_round_, round_end_);
   std::vector<MessageReader::Expected> awaited;
-  for (const Incoming& incoming : expected) {
-    awaited.push_back({KeyOf(incoming.route),
-                       wire::DenseSizeBytes(incoming.scalar_count, incoming.element_count)});
+  for (const Route& route : routes) {
+    awaited.push_back(
+        {KeyOf(route), wire::DenseSizeBytes(route.scalar_count, route.element_count)});
   }
   MessageReader reader(store_, std::move(awaited));
-  do {
+  while (true) {
     outbox_.RestoreLost(round_end_);
-  } while (!Look(reader, round_end_) && !round_end_.Expired());
+    if (Look(reader, round_end_, !is_settled) || round_end_.Expired()) break;
+    if (is_settled && is_settled()) return std::nullopt;
+  }
   auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
-  messages.reserve(expected.size());
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const Route& route = expected[i].route;
-    if (!blobs[i]) ThrowMissing(route);
-    const std::string origin = fmt::format("rank {}: {}", rank(), Describe(route));
+  messages.reserve(routes.size());
+  for (size_t i = 0; i < routes.size(); ++i) {
+    if (!blobs[i]) ThrowMissing(routes[i]);
+    const std::string origin = fmt::format("rank {}: {}", rank(), Describe(routes[i]));
     messages.push_back(wire::DecodeMessage(std::move(*blobs[i]), origin));
-    if (messages.back().id == IdOf(route)) continue;
-    throw Error(ErrorCode::kCorrupt,
-                fmt::format("{}: the message under {} says it is from rank {} in round {}", origin,
-                            KeyOf(route), messages.back().id.rank, messages.back().id.round));
+    if (messages.back().id != IdOf(routes[i])) {
+      throw Error(
+          ErrorCode::kCorrupt,
+          fmt::format("{}: the message under {} says it is from rank {} in round {}", origin,
+                      KeyOf(routes[i]), messages.back().id.rank, messages.back().id.round));
+    }
+    CheckLength(messages.back(), routes[i]);
   }
   return messages;
 }
 
-bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end) {
-  if (store_.capabilities().is_durable) return reader.Wait(end);
+bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end, bool is_alone) {
+  if (store_.capabilities().is_durable && is_alone) return reader.Wait(end);
   const base::Clock& clock = end.clock();
   try {
     const bool is_complete =

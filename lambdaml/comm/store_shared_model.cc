@@ -41,10 +41,17 @@ void StoreSharedModel::Join(std::span<float> model) {
   const std::vector<double> no_merges(static_cast<size_t>(membership_.worker_count), 0.0);
   for (Part& part : parts_) {
     const std::span<float> values = model.subspan(part.begin, part.size);
+    part.own_merges = 0;
     if (store_.PutIfAbsent(part.key, Encode(part, no_merges, values), deadline)) continue;
     const PartState state = Read(part, values, deadline);
     part.own_merges = state.merges[static_cast<size_t>(membership_.rank)];
   }
+}
+
+uint64_t StoreSharedModel::own_merges() const {
+  double merges = 0;
+  for (const Part& part : parts_) merges = std::max(merges, part.own_merges);
+  return static_cast<uint64_t>(merges);
 }
 
 void StoreSharedModel::Merge(std::span<const float> change, std::span<float> model) {

@@ -39,6 +39,9 @@ class StoreSharedModel final : public SharedModel {
   StoreSharedModel(store::Store& store, Membership membership, size_t length);
 
   void Join(std::span<float> model) override;
+  // The largest of the parts' counts: an invocation that ends while it merges may leave a change in
+  // some parts only, and what is missing of it is lost.
+  uint64_t own_merges() const override;
   // Errors: kDeadlineExceeded, naming the part, if it cannot be merged within round_timeout;
   // kUnavailable if the store has lost the model; kAlreadyExists if another worker merges as this
   // rank.

@@ -34,7 +34,7 @@ struct Header {
   uint32_t part = 0;
   uint8_t kind = 0;
   uint8_t encoding = 0;
-  uint16_t zero = 0;
+  uint16_t note = 0;
   uint32_t scalar_count = 0;
   uint64_t element_count = 0;
   uint64_t stored_count = 0;
@@ -147,7 +147,7 @@ Layout CheckHeader(const Header& header, size_t size_bytes, std::string_view ori
   }
   const bool is_kind_known = header.kind >= 1 && header.kind <= 4;
   const bool is_encoding_known = header.encoding >= 1 && header.encoding <= 3;
-  if (!is_kind_known || !is_encoding_known || header.zero != 0) {
+  if (!is_kind_known || !is_encoding_known) {
     ThrowCorrupt(origin, "its header has an unknown kind or encoding");
   }
   const auto encoding = static_cast<Encoding>(header.encoding);
@@ -201,7 +201,7 @@ std::byte* MessageEncoder::Reserve(size_t size_bytes) {
 }
 
 base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const double> scalars,
-                                            std::span<const float> vector) {
+                                            std::span<const float> vector, uint16_t note) {
   if (vector.size() > kElementCountMax || scalars.size() > kElementCountMax) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("a message holds at most {} elements", kElementCountMax));
@@ -221,6 +221,7 @@ base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const
   }
   Header header;
   header.encoding = static_cast<uint8_t>(is_sparse ? Encoding::kSparse : Encoding::kDense);
+  header.note = note;
   header.element_count = vector.size();
   header.stored_count = is_sparse ? stored_count : vector.size();
   return Finish(message, layout, header, id, scalars);
@@ -252,6 +253,7 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin) {
 
   Message message;
   message.id = {static_cast<MessageKind>(header.kind), header.round, header.rank, header.part};
+  message.note = header.note;
   const auto encoding = static_cast<Encoding>(header.encoding);
   if (encoding == Encoding::kBytes) {
     message.payload = span.subspan(layout.payload);

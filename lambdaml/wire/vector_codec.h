@@ -6,7 +6,7 @@
 //
 //   message  = header body
 //   header   = magic version checksum message_size round rank part
-//              kind encoding zero scalar_count element_count stored_count           ; 64 bytes
+//              kind encoding note scalar_count element_count stored_count           ; 64 bytes
 //   body     = scalars pad payload
 //   scalars  = scalar_count * float64
 //   payload  = dense | sparse | bytes                                               ; by encoding
@@ -16,7 +16,7 @@
 //
 //   offset  0  magic          "LMLV"        offset 40  kind           uint8   (MessageKind)
 //           4  version        uint32  1             41  encoding       uint8   (Encoding)
-//           8  checksum       uint64                42  zero           uint16  0
+//           8  checksum       uint64                42  note           uint16
 //          16  message_size   uint64                44  scalar_count   uint32
 //          24  round          uint64                48  element_count  uint64
 //          32  rank           uint32                56  stored_count   uint64  (dense, bytes:
@@ -74,6 +74,7 @@ struct VectorView {
 // A decoded message. The views point into `bytes`, which keeps them alive.
 struct Message {
   MessageId id;
+  uint16_t note = 0;
   VectorView vector;       // empty if the message carries plain bytes
   base::ByteSpan payload;  // empty if it carries a vector
   base::Blob bytes;
@@ -83,8 +84,9 @@ struct Message {
 class MessageEncoder {
  public:
   // The message; valid until the next call. Errors: kInvalidArgument beyond 2^32-1 elements.
+  // `note` is a word from the writer to all readers that is no part of the vector.
   base::ByteSpan EncodeVector(const MessageId& id, std::span<const double> scalars,
-                              std::span<const float> vector);
+                              std::span<const float> vector, uint16_t note = 0);
   base::ByteSpan EncodeBytes(const MessageId& id, base::ByteSpan payload);
 
  private:

@@ -91,7 +91,7 @@ TEST_P(RestartTest, WhoLeavesWaitsForASlowPeerToReadTheLastMessages) {
   // Rank 2 is about to read the sum of the last round, which the others hold already, when all is
   // lost.
   const auto lose_the_sum = [&](const std::string& key) {
-    if (key != "job/all/1.0" || server.restarts() > 0) return;
+    if (key != "job/0/all/1.0" || server.restarts() > 0) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     server.Restart();
   };
@@ -143,7 +143,7 @@ TEST_P(RestartTest, LeavingDeletesAllButTheFarewell) {
   test::ForgetfulServer server;
   RunRanks(server, 4, 10);
   const auto left = server.Open()->List("", base::Deadline::After(seconds(9)));
-  EXPECT_EQ(left, std::vector<std::string>{"job/all/13.0"});  // 10 sums, 2 gathered, the farewell
+  EXPECT_EQ(left, std::vector<std::string>{"job/0/all/13.0"});  // 10 sums, 2 gathered, the farewell
 }
 
 TEST_P(RestartTest, WhoLeavesWithoutAnAnswerIsHeldUpByNobody) {
