@@ -11,6 +11,7 @@
 #include "lambdaml/base/spelling.h"
 #include "lambdaml/wire/job_options.h"
 
+#include "apps/lambdaml/cloud_command_line.h"
 #include "apps/lambdaml/version.h"
 
 namespace lambdaml::cli {
@@ -76,6 +77,7 @@ class Parser {
     AddPredict();
     AddEvaluate();
     AddData();
+    cloud_.AddTo(app_);
   }
 
   Command Parse(std::vector<std::string> arguments) {
@@ -297,7 +299,8 @@ class Parser {
     if (describe_app_->parsed()) return describe_;
     if (split_app_->parsed()) return split_;
     if (convert_app_->parsed()) return convert_;
-    return generate_;
+    if (generate_app_->parsed()) return generate_;
+    return cloud_.Chosen();
   }
 
   CLI::App app_;
@@ -317,6 +320,7 @@ class Parser {
   SplitArguments split_;
   ConvertArguments convert_;
   GenerateArguments generate_;
+  CloudCommandLine cloud_;
 };
 
 }  // namespace

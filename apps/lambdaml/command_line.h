@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "apps/lambdaml/cloud_arguments.h"
+
 namespace lambdaml::cli {
 
 struct TrainArguments {
@@ -80,7 +82,7 @@ struct ShowText {
 
 using Command =
     std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
-                 SplitArguments, ConvertArguments, GenerateArguments>;
+                 SplitArguments, ConvertArguments, GenerateArguments, PackageArguments>;
 
 // Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.
 Command ParseCommandLine(const std::vector<std::string>& arguments);

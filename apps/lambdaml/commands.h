@@ -14,6 +14,7 @@ void Run(const DescribeArguments& arguments);
 void Run(const SplitArguments& arguments);
 void Run(const ConvertArguments& arguments);
 void Run(const GenerateArguments& arguments);
+void Run(const PackageArguments& arguments);
 
 // Writes results to standard output at once. Errors: kResourceExhausted, kUnavailable (a full disk,
 // a closed pipe).

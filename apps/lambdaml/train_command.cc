@@ -18,6 +18,7 @@
 
 #include "apps/lambdaml/commands.h"
 #include "apps/lambdaml/job_file.h"
+#include "apps/lambdaml/programs.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -146,18 +147,6 @@ wire::Job JobOf(const TrainArguments& arguments) {
   return job;
 }
 
-// The worker program lies beside this one.
-std::string WorkerProgram() {
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  std::string worker = self.parent_path() / "lambdaml-worker";
-  if (::access(worker.c_str(), X_OK) != 0) {
-    throw base::Error(base::ErrorCode::kNotFound,
-                      fmt::format("the worker program {} is missing: it belongs beside {}", worker,
-                                  self.string()));
-  }
-  return worker;
-}
-
 }  // namespace
 
 void Run(const TrainArguments& arguments) {
@@ -166,7 +155,7 @@ void Run(const TrainArguments& arguments) {
   const InterruptScope interrupts;
   try {
     const report::RunSummary summary = train::RunJob(
-        job, {.worker_program = WorkerProgram(),
+        job, {.worker_program = ProgramBeside("lambdaml-worker"),
               .interrupted = &g_interrupted,
               .on_stage = [&](const std::string& stage) { display.OnStage(stage); },
               .on_epoch = [&](const report::EpochRecord& record) { display.OnEpoch(record); }});

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <libdeflate.h>
+#include <memory>
+#include <new>
 #include <type_traits>
 
 #include "lambdaml/base/error.h"
@@ -197,6 +199,17 @@ void PutCommon(std::string& out, std::string_view name, uint64_t size_bytes, uin
 uint32_t Crc32(uint32_t crc, ByteSpan bytes) {
   if (bytes.empty()) return crc;  // libdeflate takes a null pointer as "start anew"
   return ::libdeflate_crc32(crc, bytes.data(), bytes.size());
+}
+
+base::Bytes Deflate(ByteSpan bytes) {
+  constexpr int kLevel = 9;
+  const std::unique_ptr<libdeflate_compressor, decltype(&::libdeflate_free_compressor)> compressor(
+      ::libdeflate_alloc_compressor(kLevel), ::libdeflate_free_compressor);
+  if (!compressor) throw std::bad_alloc();
+  base::Bytes deflated(::libdeflate_deflate_compress_bound(compressor.get(), bytes.size()));
+  deflated.resize(::libdeflate_deflate_compress(compressor.get(), bytes.data(), bytes.size(),
+                                                deflated.data(), deflated.size()));
+  return deflated;
 }
 
 std::vector<ZipMember> ReadZip(ByteSpan archive, std::string_view origin) {

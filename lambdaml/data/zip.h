@@ -1,5 +1,5 @@
-// The part of the ZIP format that uncompressed .npz files use: stored members, Zip64 included.
-// Internal to data. Source: PKWARE APPNOTE.TXT 6.3.10.
+// The part of the ZIP format that uncompressed .npz files use: stored members, Zip64 included; and
+// what makers of other archives need. Source: PKWARE APPNOTE.TXT 6.3.10.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@ inline constexpr size_t kMemberAlignment = 64;
 
 // Crc32 of zlib, at memory speed.
 uint32_t Crc32(uint32_t crc, base::ByteSpan bytes);
+
+// Compresses (RFC 1951, without any wrapper): slowly and well, for what is stored or sent often.
+base::Bytes Deflate(base::ByteSpan bytes);
 
 struct ZipMember {
   std::string name;

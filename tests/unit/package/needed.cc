@@ -1,0 +1,3 @@
+// The library that module.cc needs.
+int Needed();
+int Needed() { return 1; }

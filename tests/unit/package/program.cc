@@ -1,0 +1,2 @@
+// The smallest program to pack.
+int main() { return 0; }
