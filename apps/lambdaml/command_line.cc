@@ -30,9 +30,10 @@ constexpr const char* kExitCodes =
 constexpr const char* kTrainExamples =
     "Examples:\n"
     "  lambdaml train --model lr --data higgs.libsvm --workers 4\n"
-    "  lambdaml train --model sparse_svm --data rcv1.libsvm.zst --test rcv1.t --lambda 1e-4\n"
+    "  lambdaml train --model mobilenet --data cifar-10-batches-bin --workers 2 --n_epochs 5\n"
     "  lambdaml train job.toml --seed 7 --log run.jsonl\n"
-    "A job file holds the same names: `model = \"lr\"`; the command line overrides it.\n"
+    "A job file (TOML, or the JSON payload of a LambdaML trigger) holds the same names:\n"
+    "`model = \"lr\"`; the command line overrides it.\n"
     "A PLACE is a path, or a URL such as s3://bucket/folder/name.";
 
 std::string_view GroupTitle(wire::OptionGroup group) {
@@ -103,7 +104,8 @@ class Parser {
     train_app_
         ->add_option("job_file", train_.job_file,
                      "job file: TOML, or the JSON payload of a LambdaML trigger")
-        ->type_name("FILE");
+        ->type_name("FILE")
+        ->group("");  // the examples tell of it
     for (const wire::JobOption& option : wire::JobOptions()) {
       if (option.group == wire::OptionGroup::kInternal) continue;
       std::string names = fmt::format("--{}", option.name);
@@ -126,14 +128,14 @@ class Parser {
         ->required()
         ->type_name("FILE");
     predict_app_->add_flag("--probabilities", predict_.probabilities,
-                           "the probability of each class after the label (lr)");
+                           "the probability of each class after the label (lr, networks)");
     predict_app_->footer(
         "Example:\n  lambdaml predict heart.model --data heart_scale --output labels.txt");
   }
 
   void AddEvaluate() {
     evaluate_app_ =
-        app_.add_subcommand("evaluate", "Loss and accuracy, or inertia, of a model on a data set");
+        app_.add_subcommand("evaluate", "Loss, accuracy and confusion, or inertia, of a model");
     AddModelAndData(*evaluate_app_, evaluate_.model, evaluate_.data, evaluate_.index_base);
     evaluate_app_->add_flag("--json", evaluate_.json, "one JSON object instead of text");
     evaluate_app_->footer("Example:\n  lambdaml evaluate heart.model --data heart_scale --json");
@@ -141,10 +143,12 @@ class Parser {
 
   static void AddModelAndData(CLI::App& command, std::string& model, std::string& data,
                               int& index_base) {
-    command.add_option("model", model, "model file: LIBLINEAR's format, or centroids")
+    command.add_option("model", model, "model file: LIBLINEAR's format, centroids, safetensors")
         ->required()
         ->type_name("FILE");
-    command.add_option("--data", data, "data set")->required()->type_name("PATH");
+    command.add_option("--data", data, "data set, or for networks a .png or .jpg file too")
+        ->required()
+        ->type_name("PATH");
     command
         .add_option("--index_base", index_base, "number of the first feature in libsvm text [1]")
         ->type_name("0|1")

@@ -8,14 +8,17 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/units.h"
+#include "lambdaml/data/safetensors.h"
 #include "lambdaml/model/kmeans_model_file.h"
 #include "lambdaml/model/linear_model_file.h"
 #include "lambdaml/place/data_place.h"
 #include "lambdaml/place/place.h"
+#include "lambdaml/train/cnn_model_file.h"
 #include "lambdaml/train/evaluation.h"
 #include "lambdaml/train/kmeans_evaluation.h"
 
 #include "apps/lambdaml/commands.h"
+#include "apps/lambdaml/image_commands.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -113,8 +116,11 @@ std::string FormatEvaluation(const base::Json& evaluation) {
     return text + fmt::format("inertia   {}\nclusters  {}\n", inertia->AsNumber(),
                               evaluation.At("n_clusters").AsInteger());
   }
-  return text + fmt::format("loss      {:.6f}\naccuracy  {:.4f}\n",
-                            evaluation.At("loss").AsNumber(), evaluation.At("accuracy").AsNumber());
+  text += fmt::format("loss      {:.6f}\naccuracy  {:.4f}\n", evaluation.At("loss").AsNumber(),
+                      evaluation.At("accuracy").AsNumber());
+  if (const base::Json* confusion = evaluation.Find("confusion"))
+    text += FormatConfusion(*confusion);
+  return text;
 }
 
 }  // namespace
@@ -122,19 +128,30 @@ std::string FormatEvaluation(const base::Json& evaluation) {
 // What kind of model a file holds its content says.
 void Run(const PredictArguments& arguments) {
   const base::Blob model = place::Read(arguments.model);
-  const std::string predictions =
-      model::LooksLikeCentroids(model.span())
-          ? PredictClusters(model::ParseCentroids(model.span(), arguments.model), arguments)
-          : PredictLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
-  place::Write(arguments.output, base::AsBytes(predictions));
+  const auto predict = [&] {
+    if (data::LooksLikeSafetensors(model.span())) {
+      return PredictClasses(train::ParseCnnModel(model, arguments.model), arguments);
+    }
+    if (model::LooksLikeCentroids(model.span())) {
+      return PredictClusters(model::ParseCentroids(model.span(), arguments.model), arguments);
+    }
+    return PredictLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
+  };
+  place::Write(arguments.output, base::AsBytes(predict()));
 }
 
 void Run(const EvaluateArguments& arguments) {
   const base::Blob model = place::Read(arguments.model);
-  const base::Json evaluation =
-      model::LooksLikeCentroids(model.span())
-          ? EvaluateClusters(model::ParseCentroids(model.span(), arguments.model), arguments)
-          : EvaluateLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
+  const auto evaluate = [&] {
+    if (data::LooksLikeSafetensors(model.span())) {
+      return EvaluateClasses(train::ParseCnnModel(model, arguments.model), arguments);
+    }
+    if (model::LooksLikeCentroids(model.span())) {
+      return EvaluateClusters(model::ParseCentroids(model.span(), arguments.model), arguments);
+    }
+    return EvaluateLabels(model::ParseLinearModel(model.text(), arguments.model), arguments);
+  };
+  const base::Json evaluation = evaluate();
   WriteOutput(arguments.json ? evaluation.Dump() + "\n" : FormatEvaluation(evaluation));
 }
 

@@ -23,6 +23,7 @@ data::Layout LayoutOf(const wire::Job& job) {
   }
   switch (job.dataset_type) {
     case wire::DatasetType::kDenseLibsvm:
+    case wire::DatasetType::kCifar10:
       return data::Layout::kDense;
     case wire::DatasetType::kSparseLibsvm:
       return data::Layout::kSparse;

@@ -44,7 +44,7 @@ std::string DefaultOutput(const std::string& data, std::string_view suffix) {
         std::filesystem::absolute(place::PathOf(data)).lexically_normal();
     name = path.has_filename() ? path.filename() : path.parent_path().filename();
   }
-  for (const std::string_view ending : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz"}) {
+  for (const std::string_view ending : {".zst", ".gz", ".libsvm", ".svm", ".txt", ".npz", ".bin"}) {
     if (name.size() > ending.size() && name.ends_with(ending))
       name.resize(name.size() - ending.size());
   }

@@ -26,7 +26,8 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr std::array<std::string_view, 3> kForeignOptions = {"n_clusters", "init", "threshold"};
+constexpr std::array<std::string_view, 5> kForeignOptions = {"n_clusters", "init", "threshold",
+                                                             "augment", "keep"};
 
 class LinearTrigger final : public TriggerWorkload {
  public:

@@ -16,12 +16,6 @@
 namespace lambdaml::train {
 namespace {
 
-base::Blob MustGet(store::Store& store, const std::string& key, const base::Deadline& deadline) {
-  std::optional<base::Blob> value = store.Get(key, deadline);
-  if (value) return *std::move(value);
-  throw base::Error(base::ErrorCode::kNotFound, fmt::format("{}/{} is missing", store.url(), key));
-}
-
 data::Dataset LoadShardOf(store::Store& store, const data::Manifest& manifest,
                           const data::ShardEntry& entry, const base::Deadline& deadline) {
   const std::string origin = fmt::format("{}/{}", store.url(), entry.name);
@@ -33,21 +27,6 @@ data::Dataset LoadShardOf(store::Store& store, const data::Manifest& manifest,
   return shard;
 }
 
-// How many of a worker's rows are held out: at least one is left to train on.
-int64_t ValidRows(int64_t rows, double valid_ratio) {
-  const auto wanted = static_cast<int64_t>(valid_ratio * static_cast<double>(rows));
-  return std::clamp<int64_t>(wanted, 0, std::max<int64_t>(0, rows - 1));
-}
-
-// Rows of each worker, from the manifest alone.
-std::vector<int64_t> RowsOfWorkers(const data::Manifest& manifest, int64_t workers) {
-  std::vector<int64_t> rows(static_cast<size_t>(workers), 0);
-  for (size_t i = 0; i < manifest.shards.size(); ++i) {
-    rows[i % rows.size()] += manifest.shards[i].rows;
-  }
-  return rows;
-}
-
 // Splits the worker's rows into training and validation rows, by (seed, rank).
 void HoldOut(const wire::Job& job, data::Dataset rows, WorkerShards& shards) {
   const int64_t valid_rows = ValidRows(rows.rows(), job.valid_ratio);
@@ -56,15 +35,37 @@ void HoldOut(const wire::Job& job, data::Dataset rows, WorkerShards& shards) {
     shards.train = std::move(rows);
     return;
   }
-  const std::vector<int64_t> order = base::Permutation(
-      rows.rows(),
-      base::MixSeed(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(job.worker_index)));
+  const std::vector<int64_t> order = HoldOutOrder(job, rows.rows());
   const std::span<const int64_t> all(order);
   shards.valid = data::TakeRows(rows, all.first(static_cast<size_t>(valid_rows)));
   shards.train = data::TakeRows(rows, all.subspan(static_cast<size_t>(valid_rows)));
 }
 
 }  // namespace
+
+base::Blob MustGet(store::Store& store, const std::string& key, const base::Deadline& deadline) {
+  std::optional<base::Blob> value = store.Get(key, deadline);
+  if (value) return *std::move(value);
+  throw base::Error(base::ErrorCode::kNotFound, fmt::format("{}/{} is missing", store.url(), key));
+}
+
+int64_t ValidRows(int64_t rows, double valid_ratio) {
+  const auto wanted = static_cast<int64_t>(valid_ratio * static_cast<double>(rows));
+  return std::clamp<int64_t>(wanted, 0, std::max<int64_t>(0, rows - 1));
+}
+
+std::vector<int64_t> RowsOfWorkers(const data::Manifest& manifest, int64_t workers) {
+  std::vector<int64_t> rows(static_cast<size_t>(workers), 0);
+  for (size_t i = 0; i < manifest.shards.size(); ++i) {
+    rows[i % rows.size()] += manifest.shards[i].rows;
+  }
+  return rows;
+}
+
+std::vector<int64_t> HoldOutOrder(const wire::Job& job, int64_t rows) {
+  return base::Permutation(rows, base::MixSeed(static_cast<uint64_t>(job.seed),
+                                               static_cast<uint64_t>(job.worker_index)));
+}
 
 data::Manifest LoadManifest(store::Store& store, const base::Deadline& deadline) {
   const std::string key(data::kManifestName);

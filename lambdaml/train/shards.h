@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "lambdaml/base/bytes.h"
 #include "lambdaml/base/clock.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/data/manifest.h"
@@ -16,6 +18,18 @@ namespace lambdaml::train {
 
 // Errors: those of the store; kNotFound if there is none; kInvalidData.
 data::Manifest LoadManifest(store::Store& store, const base::Deadline& deadline);
+
+// Errors: those of the store; kNotFound.
+base::Blob MustGet(store::Store& store, const std::string& key, const base::Deadline& deadline);
+
+// Rows of each worker, from the manifest alone.
+std::vector<int64_t> RowsOfWorkers(const data::Manifest& manifest, int64_t workers);
+
+// How many of a worker's rows are held out: at least one is left to train on.
+int64_t ValidRows(int64_t rows, double valid_ratio);
+
+// A worker's rows in the order in which they are held out: the first ValidRows of them are.
+std::vector<int64_t> HoldOutOrder(const wire::Job& job, int64_t rows);
 
 // The rows of this worker's shards, those whose number is its rank modulo n_workers, one after the
 // other. Errors: those of the store; kInvalidData, kCorrupt for shards that do not match their

@@ -5,8 +5,6 @@
 #include "lambdaml/base/random.h"
 
 namespace lambdaml::train {
-namespace {
-
 optim::Schedule ScheduleOf(wire::LrSchedule schedule) {
   switch (schedule) {
     case wire::LrSchedule::kConstant:
@@ -20,8 +18,6 @@ optim::Schedule ScheduleOf(wire::LrSchedule schedule) {
   }
   return optim::Schedule::kCosine;
 }
-
-}  // namespace
 
 double MeanCurvature(const Problem& problem, Exchange& exchange) {
   std::array<double, 1> curvature = {

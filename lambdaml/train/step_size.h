@@ -10,6 +10,8 @@
 
 namespace lambdaml::train {
 
+optim::Schedule ScheduleOf(wire::LrSchedule schedule);
+
 // An upper bound of the curvature of the mean loss over all workers' rows, Σ L_r / rows_total
 // (model/objective.h). Takes one round.
 double MeanCurvature(const Problem& problem, Exchange& exchange);

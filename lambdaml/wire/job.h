@@ -12,14 +12,24 @@
 
 namespace lambdaml::wire {
 
-enum class ModelKind { kLr, kSvm, kSparseLr, kSparseSvm, kKmeans };
-enum class DatasetType { kAuto, kDenseLibsvm, kSparseLibsvm };
+enum class ModelKind {
+  kLr,
+  kSvm,
+  kSparseLr,
+  kSparseSvm,
+  kKmeans,
+  kMobileNet,
+  kResNet18,
+  kResNet50
+};
+enum class DatasetType { kAuto, kDenseLibsvm, kSparseLibsvm, kCifar10 };
 enum class Optim { kGradAvg, kModelAvg, kAdmm };
 enum class SyncMode { kReduce, kReduceScatter, kAsync };
 enum class Regularizer { kNone, kL1, kL2 };
 enum class LrSchedule { kConstant, kStep, kInverseSqrt, kCosine };
 enum class LocalSolver { kSgd, kExact };
 enum class KmeansInit { kFirst, kRandom, kPlusPlus, kParallel };
+enum class KeptEpoch { kLast, kBest };
 enum class PlatformKind { kLocal };
 
 // Unset optionals stand for defaults that depend on other keys or on the data; the trigger's
@@ -33,6 +43,7 @@ struct Job {
   std::optional<int64_t> n_features;
   std::optional<int64_t> n_classes;
   double valid_ratio = 0;
+  bool augment = false;
 
   // Model.
   ModelKind model = ModelKind::kLr;
@@ -58,6 +69,7 @@ struct Job {
   std::optional<KmeansInit> init;
   std::optional<double> threshold;
   int64_t patience = 0;
+  std::optional<KeptEpoch> keep;
   int64_t seed = 0;
 
   // Functions and channel.

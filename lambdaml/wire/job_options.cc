@@ -25,10 +25,15 @@ const Names<ModelKind> kModelNames = {{ModelKind::kLr, "lr"},
                                       {ModelKind::kSvm, "svm"},
                                       {ModelKind::kSparseLr, "sparse_lr"},
                                       {ModelKind::kSparseSvm, "sparse_svm"},
-                                      {ModelKind::kKmeans, "kmeans"}};
+                                      {ModelKind::kKmeans, "kmeans"},
+                                      {ModelKind::kMobileNet, "mobilenet"},
+                                      {ModelKind::kResNet18, "resnet18"},
+                                      {ModelKind::kResNet50, "resnet50"},
+                                      {ModelKind::kResNet50, "resnet"}};  // LambdaML's name
 const Names<DatasetType> kDatasetTypeNames = {{DatasetType::kAuto, "auto"},
                                               {DatasetType::kDenseLibsvm, "dense_libsvm"},
-                                              {DatasetType::kSparseLibsvm, "sparse_libsvm"}};
+                                              {DatasetType::kSparseLibsvm, "sparse_libsvm"},
+                                              {DatasetType::kCifar10, "cifar10"}};
 const Names<Optim> kOptimNames = {
     {Optim::kGradAvg, "grad_avg"}, {Optim::kModelAvg, "model_avg"}, {Optim::kAdmm, "admm"}};
 const Names<SyncMode> kSyncModeNames = {{SyncMode::kReduce, "reduce"},
@@ -46,6 +51,7 @@ const Names<KmeansInit> kKmeansInitNames = {{KmeansInit::kFirst, "first"},
                                             {KmeansInit::kRandom, "random"},
                                             {KmeansInit::kPlusPlus, "k-means++"},
                                             {KmeansInit::kParallel, "k-means||"}};
+const Names<KeptEpoch> kKeptEpochNames = {{KeptEpoch::kLast, "last"}, {KeptEpoch::kBest, "best"}};
 const Names<PlatformKind> kPlatformNames = {{PlatformKind::kLocal, "local"}};
 
 template <typename E>
@@ -89,7 +95,7 @@ struct EnumField {
 using Field = std::variant<TextField, BoolField, IntegerField, NumberField, EnumField<ModelKind>,
                            EnumField<DatasetType>, EnumField<Optim>, EnumField<SyncMode>,
                            EnumField<Regularizer>, EnumField<LrSchedule>, EnumField<LocalSolver>,
-                           EnumField<KmeansInit>, EnumField<PlatformKind>>;
+                           EnumField<KmeansInit>, EnumField<KeptEpoch>, EnumField<PlatformKind>>;
 
 struct Row {
   JobOption option;
@@ -196,16 +202,19 @@ template <typename E, typename Member>
 Row MakeRow(std::string_view name, OptionGroup group, Member member, const Names<E>& names,
             std::string_view help) {
   Row row = {{name, "", group, "", help, {}}, EnumField<E>{member, &names}};
-  for (const auto& [value, value_name] : names) row.option.choices.push_back(value_name);
+  for (const auto& [value, value_name] : names) {
+    const bool is_alias = value_name != NameIn(names, value);
+    if (!is_alias) row.option.choices.push_back(value_name);
+  }
   return row;
 }
 
 void AddDataRows(std::vector<Row>& rows) {
   using G = OptionGroup;
   rows.push_back(MakeRow("data", "", G::kData, "PLACE", TextField{&Job::data},
-                         "libsvm file (plain, .gz, .zst), binary shard, or folder of shards"));
+                         "libsvm or CIFAR file (.bin), plain, .gz or .zst, or folder of shards"));
   rows.push_back(MakeRow("test", "", G::kData, "PLACE", TextField{&Job::test},
-                         "data set to evaluate the finished model on"));
+                         "data to evaluate on: the finished model, networks each epoch"));
   rows.push_back(MakeRow("dataset_type", G::kData, &Job::dataset_type, kDatasetTypeNames,
                          "layout in memory [by density]"));
   rows.push_back(MakeRow("index_base", "", G::kData, "0|1", IntegerField{&Job::index_base, {0, 1}},
@@ -218,12 +227,13 @@ void AddDataRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("valid_ratio", "", G::kData, "X",
                          NumberField{&Job::valid_ratio, kFraction},
                          "share of each shard held out for validation [0]"));
+  rows.push_back(MakeRow("augment", "", G::kData, "true|false", BoolField{&Job::augment},
+                         "crop and mirror training images at random [false]"));
 }
 
 void AddModelRows(std::vector<Row>& rows) {
   using G = OptionGroup;
-  rows.push_back(
-      MakeRow("model", G::kModel, &Job::model, kModelNames, "sparse_ keeps rows sparse [lr]"));
+  rows.push_back(MakeRow("model", G::kModel, &Job::model, kModelNames, "[lr]"));
   rows.push_back(MakeRow("bias", "", G::kModel, "true|false", BoolField{&Job::bias},
                          "learn an intercept, which is never penalised [true]"));
   rows.push_back(MakeRow("n_clusters", "", G::kModel, "N",
@@ -231,13 +241,13 @@ void AddModelRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("init_model", "", G::kModel, "PLACE", TextField{&Job::init_model},
                          "start from this model"));
   rows.push_back(MakeRow("output", "", G::kModel, "PLACE", TextField{&Job::output},
-                         "where the model goes [NAME-OF-DATA.model, kmeans: .npy]"));
+                         "where the model goes [NAME-OF-DATA.model, .npy, .safetensors]"));
 }
 
 void AddAlgorithmRows(std::vector<Row>& rows) {
   using G = OptionGroup;
   rows.push_back(MakeRow("optim", G::kAlgorithm, &Job::optim, kOptimNames,
-                         "algorithm [admm; async: grad_avg]"));
+                         "algorithm [admm; async, networks: grad_avg]"));
   rows.push_back(MakeRow("sync_mode", G::kAlgorithm, &Job::sync_mode, kSyncModeNames,
                          "how workers synchronise [reduce]"));
   rows.push_back(MakeRow("n_epochs", "", G::kAlgorithm, "N",
@@ -245,16 +255,16 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
                          "passes over the data; ADMM with sgd: per round [10; kmeans: 300]"));
   rows.push_back(MakeRow("batch_size", "", G::kAlgorithm, "N",
                          IntegerField{&Job::batch_size, {0, 9e15}},
-                         "rows per step and worker; 0: all [a 20th of the shard; kmeans: 0]"));
+                         "rows per step and worker; 0: all [a 20th; kmeans: 0; networks: 64]"));
   rows.push_back(MakeRow("lr", "", G::kAlgorithm, "X", NumberField{&Job::lr, kNonNegative},
-                         "learning rate [from the data's curvature]"));
+                         "learning rate [from the data's curvature; networks: 0.05]"));
   rows.push_back(MakeRow("lr_schedule", G::kAlgorithm, &Job::lr_schedule, kLrScheduleNames,
                          "how the rate falls [constant]"));
   rows.push_back(MakeRow("momentum", "", G::kAlgorithm, "X",
                          NumberField{&Job::momentum, {0, 0.9999}},
-                         "heavy-ball momentum [0.9 if the rate is derived, else 0]"));
+                         "heavy-ball momentum [0.9 if the rate is derived, and for networks]"));
   rows.push_back(MakeRow("regularizer", G::kAlgorithm, &Job::regularizer, kRegularizerNames,
-                         "penalty R(w) [l2 with ADMM or if --lambda is given]"));
+                         "penalty R(w) [l2 with ADMM, networks or --lambda]"));
   rows.push_back(MakeRow("lambda", "", G::kAlgorithm, "X", NumberField{&Job::lambda, kNonNegative},
                          "strength of mean loss + lambda * R(w) [ADMM: 1/rows]"));
   rows.push_back(MakeRow("n_admm_epochs", "", G::kAlgorithm, "N",
@@ -273,6 +283,8 @@ void AddAlgorithmRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("patience", "", G::kAlgorithm, "N",
                          IntegerField{&Job::patience, {0, 9e15}},
                          "stop after N epochs without better validation loss [0: never]"));
+  rows.push_back(MakeRow("keep", G::kAlgorithm, &Job::keep, kKeptEpochNames,
+                         "epoch whose network is the model [best with --valid_ratio]"));
   rows.push_back(MakeRow("seed", "", G::kAlgorithm, "N", IntegerField{&Job::seed, {0, 9e15}},
                          "of everything random [0]"));
 }
@@ -454,6 +466,7 @@ std::string_view NameOf(Regularizer value) { return NameIn(kRegularizerNames, va
 std::string_view NameOf(LrSchedule value) { return NameIn(kLrScheduleNames, value); }
 std::string_view NameOf(LocalSolver value) { return NameIn(kLocalSolverNames, value); }
 std::string_view NameOf(KmeansInit value) { return NameIn(kKmeansInitNames, value); }
+std::string_view NameOf(KeptEpoch value) { return NameIn(kKeptEpochNames, value); }
 std::string_view NameOf(PlatformKind value) { return NameIn(kPlatformNames, value); }
 
 }  // namespace lambdaml::wire

@@ -50,6 +50,7 @@ std::string_view NameOf(Regularizer value);
 std::string_view NameOf(LrSchedule value);
 std::string_view NameOf(LocalSolver value);
 std::string_view NameOf(KmeansInit value);
+std::string_view NameOf(KeptEpoch value);
 std::string_view NameOf(PlatformKind value);
 
 }  // namespace lambdaml::wire

@@ -1,0 +1,241 @@
+#include "lambdaml/train/cnn_algorithm.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "lambdaml/nn/momentum_sgd.h"
+#include "lambdaml/train/gradient_exchange.h"
+
+namespace lambdaml::train {
+namespace {
+
+// Sets `target` to weight · target.
+void Scale(float weight, std::span<float> target) {
+  for (float& value : target) value *= weight;
+}
+
+// Parameters and statistics of a network as one vector.
+class JointVector {
+ public:
+  explicit JointVector(nn::Network& network)
+      : network_(network), values_(network.parameters().size() + network.statistics().size()) {}
+
+  std::span<float> values() { return values_; }
+  std::span<float> parameters() { return values().first(network_.parameters().size()); }
+  std::span<float> statistics() { return values().subspan(network_.parameters().size()); }
+
+  void Read() {
+    std::ranges::copy(network_.parameters(), parameters().begin());
+    std::ranges::copy(network_.statistics(), statistics().begin());
+  }
+  void Write() {
+    std::ranges::copy(parameters(), network_.parameters().begin());
+    std::ranges::copy(statistics(), network_.statistics().begin());
+  }
+
+ private:
+  nn::Network& network_;
+  std::vector<float> values_;
+};
+
+// What all four share: the local part of a step.
+class Base : public CnnAlgorithm {
+ public:
+  explicit Base(const CnnProblem& problem)
+      : problem_(problem), velocity_(problem.network.parameters().size(), 0.0F) {}
+
+  base::Duration waited() const override { return waited_; }
+
+ protected:
+  nn::Network& network() { return problem_.network; }
+  bool is_alone() const { return problem_.peers.communicator().worker_count() == 1; }
+
+  nn::BatchStats Backpropagate(const ImageBatch& batch,
+                               const nn::GradientCallback& on_gradients_ready = {}) {
+    return network().Backpropagate(batch.images, batch.labels, on_gradients_ready);
+  }
+
+  void Update(float lr) {
+    const nn::MomentumSgd update = {.learning_rate = lr,
+                                    .momentum = static_cast<float>(*problem_.job.momentum),
+                                    .weight_decay = static_cast<float>(*problem_.job.lambda),
+                                    .thread_count = network().options().thread_count};
+    update.Apply(network().gradients(), velocity_, network().parameters());
+  }
+
+  // vector becomes its mean over ranks, weighted by their rows. One round; sums travel along.
+  void Average(std::span<float> vector) {
+    if (!is_alone()) Scale(static_cast<float>(problem_.own_share), vector);
+    {
+      const base::ScopedTimer timer(&waited_);
+      problem_.peers.communicator().AllReduceSum(problem_.sums.outgoing(), vector);
+    }
+    problem_.sums.Arrived();
+  }
+
+  const CnnProblem problem_;
+  std::vector<float> velocity_;
+  base::Duration waited_ = {};
+};
+
+// Every step is one of SGD on the mean gradient over all ranks' batches. Each rank's running
+// statistics follow its own batches until the epoch ends; then all have their mean.
+class CnnGradAvg final : public Base {
+ public:
+  explicit CnnGradAvg(const CnnProblem& problem)
+      : Base(problem),
+        exchange_(problem.peers.communicator(),
+                  BucketBegins(problem.network.layout(), problem.bucket_bytes / sizeof(float))) {}
+
+  nn::BatchStats Step(const ImageBatch& batch, float share, float lr) override {
+    nn::BatchStats stats;
+    exchange_.Begin(network().gradients(), share, problem_.sums.outgoing());
+    if (batch.rows() > 0) {
+      stats = Backpropagate(batch, [this](size_t offset) { exchange_.OnReady(offset); });
+    } else {
+      std::ranges::fill(network().gradients(), 0.0F);
+      exchange_.OnReady(0);
+    }
+    exchange_.Finish();
+    problem_.sums.Arrived();
+    Update(lr);
+    return stats;
+  }
+
+  void EndEpoch() override { Average(network().statistics()); }
+
+  base::Duration waited() const override { return waited_ + exchange_.waited(); }
+
+ private:
+  GradientExchange exchange_;
+};
+
+// Local SGD for an epoch, then the mean of the models. The velocity stays each rank's own.
+class CnnModelAvg final : public Base {
+ public:
+  explicit CnnModelAvg(const CnnProblem& problem) : Base(problem), model_(problem.network) {}
+
+  nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
+    if (batch.rows() == 0) return {};
+    const nn::BatchStats stats = Backpropagate(batch);
+    Update(lr);
+    return stats;
+  }
+
+  void EndEpoch() override {
+    model_.Read();
+    Average(model_.values());
+    model_.Write();
+  }
+
+ private:
+  JointVector model_;
+};
+
+// The shared model is parameters and statistics; a worker adds its changes whenever it likes.
+class AsyncBase : public Base {
+ public:
+  explicit AsyncBase(const CnnProblem& problem)
+      : Base(problem),
+        seen_(problem.network),
+        change_(problem.network),
+        own_part_(1 / static_cast<float>(problem.job.n_workers)),
+        shared_(problem.peers.MakeSharedModel(seen_.values().size())) {
+    seen_.Read();
+    Join();
+  }
+
+  void Settle() override { Join(); }
+
+ protected:
+  // Adds what the network has learnt since the last merge, the parameters' part in proportion to
+  // `weight`, and goes on from the result. Statistics follow each worker's batches with a rate of
+  // their own: all workers' changes together make up one.
+  void Merge(float weight) {
+    change_.Read();
+    for (size_t i = 0; i < seen_.values().size(); ++i) change_.values()[i] -= seen_.values()[i];
+    if (weight != 1) Scale(weight, change_.parameters());
+    Scale(own_part_, change_.statistics());
+    {
+      const base::ScopedTimer timer(&waited_);
+      shared_.Merge(change_.values(), seen_.values());
+    }
+    KeepVariancesPositive();
+    seen_.Write();
+  }
+
+  float own_part() const { return own_part_; }
+
+ private:
+  void Join() {
+    {
+      const base::ScopedTimer timer(&waited_);
+      shared_.Join(seen_.values());
+    }
+    KeepVariancesPositive();
+    seen_.Write();
+  }
+
+  // Changes that started from different states may together take away more than there is.
+  void KeepVariancesPositive() {
+    const nn::StateLayout& layout = network().layout();
+    for (const nn::TensorInfo& info : layout.statistics) {
+      if (!info.name.ends_with("running_var")) continue;
+      for (float& value : seen_.statistics().subspan(info.offset, info.size)) {
+        value = std::max(value, 0.0F);
+      }
+    }
+  }
+
+  JointVector seen_;  // the shared model when last seen
+  JointVector change_;
+  const float own_part_;
+  comm::SharedModel& shared_;
+};
+
+// Each worker's steps are full SGD steps on its own batches (Dean et al. 2012, "Large Scale
+// Distributed Deep Networks", Downpour SGD with a push and a pull every step).
+class CnnAsyncGradAvg final : public AsyncBase {
+ public:
+  using AsyncBase::AsyncBase;
+
+  nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
+    if (batch.rows() == 0) return {};
+    const nn::BatchStats stats = Backpropagate(batch);
+    Update(lr);
+    Merge(1);
+    return stats;
+  }
+
+  void EndEpoch() override {}
+};
+
+// Each worker's change is that of a local epoch, in the proportion of its part in the whole.
+class CnnAsyncModelAvg final : public AsyncBase {
+ public:
+  using AsyncBase::AsyncBase;
+
+  nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
+    if (batch.rows() == 0) return {};
+    const nn::BatchStats stats = Backpropagate(batch);
+    Update(lr);
+    return stats;
+  }
+
+  void EndEpoch() override { Merge(own_part()); }
+};
+
+}  // namespace
+
+std::unique_ptr<CnnAlgorithm> MakeCnnAlgorithm(const CnnProblem& problem) {
+  const bool averages_models = *problem.job.optim == wire::Optim::kModelAvg;
+  if (problem.job.sync_mode == wire::SyncMode::kAsync) {
+    if (averages_models) return std::make_unique<CnnAsyncModelAvg>(problem);
+    return std::make_unique<CnnAsyncGradAvg>(problem);
+  }
+  if (averages_models) return std::make_unique<CnnModelAvg>(problem);
+  return std::make_unique<CnnGradAvg>(problem);
+}
+
+}  // namespace lambdaml::train
