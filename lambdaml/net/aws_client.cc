@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "lambdaml/base/check.h"
-#include "lambdaml/net/retry.h"
 #include "lambdaml/net/sha256.h"
 #include "lambdaml/net/url.h"
 
@@ -65,7 +64,10 @@ std::vector<AwsAnswer> AwsClient::SendAll(std::span<const AwsRequest> requests,
     std::erase_if(open, [](const Call* call) { return call->is_answered; });
     if (open.empty()) break;
     // As long as some get through there is no outage.
-    if (!retry || open.size() < open_before) retry.emplace(deadline, next_seed_.fetch_add(1));
+    if (!retry || open.size() < open_before) {
+      retry.emplace(deadline, next_seed_.fetch_add(1),
+                    has_answered_ ? options_.outage_max : options_.first_contact_max);
+    }
     base::Duration pause_min = {};
     for (const Call* call : open) pause_min = std::max(pause_min, call->retry_after);
     if (!retry->Again(pause_min)) throw GaveUp(*open.front());
@@ -85,6 +87,7 @@ void AwsClient::SendOnce(std::span<Call* const> calls, const base::Deadline& dea
   std::vector<HttpOutcome> outcomes = http_.SendAll(prepared, deadline);
   for (size_t i = 0; i < calls.size(); ++i) {
     const bool is_retry = ++calls[i]->answer.attempt_count > 1;
+    if (std::holds_alternative<HttpResponse>(outcomes[i])) has_answered_ = true;
     if (options_.on_attempt) options_.on_attempt(*calls[i]->request, outcomes[i], is_retry);
   }
   for (size_t i = 0; i < calls.size(); ++i) Judge(*calls[i], std::move(outcomes[i]), credentials);

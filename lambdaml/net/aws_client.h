@@ -1,7 +1,7 @@
 // Signed requests to one AWS service, or to one that speaks its protocol, tried again while it
 // makes sense.
 //
-// Tried again, with jittered back-off until the deadline or for kOutageMax without any success: no
+// Tried again, with jittered back-off until the deadline or for outage_max without any success: no
 // connection, a lost one, silence, 429, 500, 502, 503, 504, and the codes by which services say
 // "not now" (SlowDown, ThrottlingException, …). Expired credentials are renewed once. Everything
 // else ends at once, in an Error that names operation, host:port and cause and says what to do: a
@@ -23,6 +23,7 @@
 #include "lambdaml/net/aws_error.h"
 #include "lambdaml/net/credentials.h"
 #include "lambdaml/net/http_client.h"
+#include "lambdaml/net/retry.h"
 #include "lambdaml/net/sigv4.h"
 
 namespace lambdaml::net {
@@ -62,6 +63,9 @@ struct AwsClientOptions {
   // Called for every attempt once it is over, on the thread of the call: each is billed.
   std::function<void(const AwsRequest&, const HttpOutcome&, bool is_retry)> on_attempt = {};
   HttpClientOptions http = {};
+  // How long the service may stay away, and how long while it has never answered this client.
+  base::Duration outage_max = kOutageMax;
+  base::Duration first_contact_max = kOutageMax;
 };
 
 // Threads: any, at once.
@@ -98,6 +102,7 @@ class AwsClient {
   std::string host_;       // as in the Host header
   std::string authority_;
   std::atomic<uint64_t> next_seed_;
+  std::atomic<bool> has_answered_{false};
 };
 
 }  // namespace lambdaml::net

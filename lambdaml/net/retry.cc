@@ -11,12 +11,13 @@ constexpr int kDoublingsMax = 16;  // far beyond kPauseMax, and no overflow
 
 }  // namespace
 
-Retry::Retry(const base::Deadline& deadline, uint64_t seed) : deadline_(deadline), random_(seed) {}
+Retry::Retry(const base::Deadline& deadline, uint64_t seed, base::Duration outage_max)
+    : deadline_(deadline), outage_max_(outage_max), random_(seed) {}
 
 bool Retry::Again(base::Duration at_least) {
   const base::Clock& clock = deadline_.clock();
   if (!outage_end_) {
-    outage_end_ = base::Deadline::Earlier(deadline_, base::Deadline::After(kOutageMax, clock));
+    outage_end_ = base::Deadline::Earlier(deadline_, base::Deadline::After(outage_max_, clock));
   }
   const base::Duration longest = std::min<base::Duration>(
       kPauseMax, kFirstPauseMax * (1LL << std::min(failures_, kDoublingsMax)));

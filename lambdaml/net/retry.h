@@ -14,14 +14,18 @@ namespace lambdaml::net {
 // a server takes to restart, short enough that a dead endpoint is reported in seconds.
 inline constexpr base::Duration kOutageMax = std::chrono::seconds(20);
 
+// For a service that has not answered yet, where a person waits for its first answer: it will
+// rather not be there, or the address be wrong, than start anew just now.
+inline constexpr base::Duration kFirstContactMax = std::chrono::seconds(3);
+
 // One call's attempts. Threads: one.
 class Retry {
  public:
   // `seed` must differ between callers that would otherwise try again at the same moments.
-  Retry(const base::Deadline& deadline, uint64_t seed);
+  Retry(const base::Deadline& deadline, uint64_t seed, base::Duration outage_max = kOutageMax);
 
   // After a failed attempt: sleeps and returns true; or returns false, at once, if the deadline, or
-  // kOutageMax since the first failure, would be over before another attempt could be made.
+  // outage_max since the first failure, would be over before another attempt could be made.
   // `at_least`: what the service asked for (Retry-After).
   bool Again(base::Duration at_least = {});
 
@@ -29,6 +33,7 @@ class Retry {
 
  private:
   const base::Deadline deadline_;
+  const base::Duration outage_max_;
   base::Random random_;
   std::optional<base::Deadline> outage_end_;
   int failures_ = 0;

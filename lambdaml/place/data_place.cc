@@ -24,7 +24,8 @@ base::Deadline TransferEnd() { return base::Deadline::After(kTransferTimeout); }
 
 class StoreFolder final : public data::Folder {
  public:
-  explicit StoreFolder(const std::string& url) : store_(store::OpenStore(url)) {}
+  explicit StoreFolder(const std::string& url)
+      : store_(store::OpenStore(url, net::kFirstContactMax)) {}
 
   const std::string& name() const override { return store_->url(); }
 
@@ -64,7 +65,8 @@ DataPlace OpenData(const std::string& place) {
   }
   if (NamesAnObject(place)) {
     const ObjectPlace object = SplitObjectUrl(place);
-    result.object = store::OpenStore(object.folder_url)->Get(object.key, TransferEnd());
+    result.object =
+        store::OpenStore(object.folder_url, net::kFirstContactMax)->Get(object.key, TransferEnd());
     if (result.object) return result;
   }
   const auto folder = std::make_shared<StoreFolder>(place);

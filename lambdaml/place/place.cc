@@ -68,8 +68,8 @@ ObjectPlace SplitObjectUrl(std::string_view url) {
 base::Blob Read(const std::string& place) {
   if (IsLocal(place)) return base::MapFile(PathOf(place));
   const ObjectPlace object = SplitObjectUrl(place);
-  std::optional<base::Blob> bytes =
-      store::OpenStore(object.folder_url)->Get(object.key, base::Deadline::After(kTransferTimeout));
+  std::optional<base::Blob> bytes = store::OpenStore(object.folder_url, net::kFirstContactMax)
+                                        ->Get(object.key, base::Deadline::After(kTransferTimeout));
   if (!bytes) throw Error(ErrorCode::kNotFound, fmt::format("{}: there is no such object", place));
   return *std::move(bytes);
 }
@@ -84,7 +84,8 @@ void Write(const std::string& place, base::ByteSpan bytes) {
 void CheckWritable(const std::string& place) {
   if (IsLocal(place)) return CheckFolderWritable(PathOf(place));
   const ObjectPlace object = SplitObjectUrl(place);
-  const std::unique_ptr<store::Store> folder = store::OpenStore(object.folder_url);
+  const std::unique_ptr<store::Store> folder =
+      store::OpenStore(object.folder_url, net::kFirstContactMax);
   const std::string probe = fmt::format("probe-{:08x}", std::random_device{}());
   const base::Deadline deadline = base::Deadline::After(kProbeTimeout);
   folder->Put(probe, {}, deadline);

@@ -80,8 +80,9 @@ std::optional<uint64_t> UnitsOf(const Json& json) {
 
 net::AwsClientOptions ClientOptions(const net::AwsConfig& config,
                                     std::shared_ptr<net::CredentialsProvider> credentials,
-                                    Meter& meter) {
+                                    base::Duration first_contact_max, Meter& meter) {
   net::AwsClientOptions client;
+  client.first_contact_max = first_contact_max;
   client.service = "dynamodb";
   client.region = config.region;
   client.endpoint = config.endpoint;
@@ -110,10 +111,11 @@ net::AwsRequest RequestOf(const DynamoDbCall& call) {
 }  // namespace
 
 DynamoDbClient::DynamoDbClient(const DynamoDbOptions& options,
-                               std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter)
+                               std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter,
+                               base::Duration first_contact_max)
     : options_(options),
       config_(net::ResolveAwsConfig("dynamodb", options.aws)),
-      aws_(ClientOptions(config_, std::move(credentials), meter)) {}
+      aws_(ClientOptions(config_, std::move(credentials), first_contact_max, meter)) {}
 
 DynamoDbAnswer DynamoDbClient::Call(const DynamoDbCall& call, const base::Deadline& deadline) {
   return std::move(CallAll({&call, 1}, deadline).front());

@@ -15,6 +15,7 @@
 #include "lambdaml/net/aws_client.h"
 #include "lambdaml/net/aws_config.h"
 #include "lambdaml/net/credentials.h"
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/dynamodb_json.h"
 #include "lambdaml/store/dynamodb_options.h"
 #include "lambdaml/store/meter.h"
@@ -50,7 +51,8 @@ class DynamoDbClient {
   // Options and meter must outlive the client. Errors: kInvalidArgument (no region, malformed
   // endpoint).
   DynamoDbClient(const DynamoDbOptions& options,
-                 std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter);
+                 std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter,
+                 base::Duration first_contact_max = net::kOutageMax);
 
   // Errors: as net::AwsClient::Send; kNotFound if a table is missing, with how to create it;
   // kInvalidArgument if its key is another; kUnavailable if the answer is not DynamoDB's.

@@ -44,10 +44,11 @@ uint64_t RandomSeed() {
 }  // namespace
 
 DynamoDbStore::DynamoDbStore(const std::string& url,
-                             std::shared_ptr<net::CredentialsProvider> credentials)
+                             std::shared_ptr<net::CredentialsProvider> credentials,
+                             base::Duration first_contact_max)
     : options_(DynamoDbOptions::FromUrl(StoreUrl::Parse(url))),
       capabilities_(CapabilitiesOf(options_)),
-      client_(options_, std::move(credentials), meter_),
+      client_(options_, std::move(credentials), meter_, first_contact_max),
       batches_(options_, client_, meter_),
       version_seed_(RandomSeed()) {}
 

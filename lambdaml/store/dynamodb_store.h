@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "lambdaml/net/credentials.h"
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/dynamodb_batches.h"
 #include "lambdaml/store/dynamodb_client.h"
 #include "lambdaml/store/dynamodb_options.h"
@@ -35,7 +36,10 @@ class DynamoDbStore final : public Store {
   // or if no region is known.
   explicit DynamoDbStore(
       const std::string& url,
-      std::shared_ptr<net::CredentialsProvider> credentials = net::CredentialsChain());
+      std::shared_ptr<net::CredentialsProvider> credentials = net::CredentialsChain(),
+      base::Duration first_contact_max = net::kOutageMax);
+  DynamoDbStore(const std::string& url, base::Duration first_contact_max)
+      : DynamoDbStore(url, net::CredentialsChain(), first_contact_max) {}
 
   const Capabilities& capabilities() const override { return capabilities_; }
   const std::string& url() const override { return options_.url; }

@@ -42,13 +42,17 @@ size_t KeysOfOneLine(std::span<const std::string> keys) {
   return count;
 }
 
-// The number of entries, at least one, that are written before their answers are read.
+// The number of entries, at least one, that are written before their answers are read. The longest
+// one does not count: what is short goes along with it.
 size_t WritesAtOnce(std::span<const KeyValue> entries) {
   size_t size = 0;
+  size_t longest = 0;
   size_t count = 0;
-  while (count < std::min(kPipelinedMax, entries.size()) &&
-         (count == 0 || size + entries[count].value.size() <= kPipelinedMaxBytes)) {
-    size += entries[count++].value.size();
+  while (count < std::min(kPipelinedMax, entries.size())) {
+    size += entries[count].value.size();
+    longest = std::max(longest, entries[count].value.size());
+    if (size - longest > kPipelinedMaxBytes) break;
+    ++count;
   }
   return count;
 }

@@ -38,14 +38,21 @@ bool MayPass(const Error& error, int failures) {
 
 }  // namespace
 
-MemcachedNode::MemcachedNode(HostPort server, Meter& meter)
+MemcachedNode::MemcachedNode(HostPort server, base::Duration first_contact_max, Meter& meter)
     : server_(std::move(server)),
       hash_(base::Checksum64(base::AsBytes(fmt::format("{}:{}", server_.host, server_.port)))),
+      first_contact_max_(first_contact_max),
       meter_(meter) {}
+
+base::Duration MemcachedNode::OutageMax() {
+  const std::lock_guard lock(mutex_);
+  return is_known_ ? net::kOutageMax : first_contact_max_;
+}
 
 void MemcachedNode::Run(std::string_view what, const Deadline& deadline, const Request& request) {
   const auto seed = static_cast<uint64_t>(deadline.clock().Now().time_since_epoch().count());
-  net::Retry retry(deadline, base::MixSeed(seed, static_cast<uint64_t>(::getpid()) + ++attempts_));
+  net::Retry retry(deadline, base::MixSeed(seed, static_cast<uint64_t>(::getpid()) + ++attempts_),
+                   OutageMax());
   std::optional<Error> cause;  // of the attempt before
   while (true) {
     try {

@@ -22,8 +22,9 @@ namespace lambdaml::store {
 // under way at once.
 class MemcachedNode {
  public:
-  // Connects at the first call. `meter` counts the retries.
-  MemcachedNode(HostPort server, Meter& meter);
+  // Connects at the first call, for which the server may stay away for `first_contact_max`. `meter`
+  // counts the retries.
+  MemcachedNode(HostPort server, base::Duration first_contact_max, Meter& meter);
 
   // A process of the server, as far as it can be told: versions of items mean something within it.
   struct Process {
@@ -56,11 +57,13 @@ class MemcachedNode {
   };
 
   std::unique_ptr<Line> TakeLine(const base::Deadline& deadline);
+  base::Duration OutageMax();
   // Notes what a server's statistics say: its process, which is returned, and its evictions.
   Process Note(const MemcachedStats& stats);
 
   const HostPort server_;
   const uint64_t hash_;
+  const base::Duration first_contact_max_;
   Meter& meter_;
   std::atomic<uint64_t> restarts_{0};
   std::atomic<uint64_t> attempts_{0};  // makes the seeds of retries differ

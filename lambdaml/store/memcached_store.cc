@@ -89,23 +89,24 @@ std::string WithSlashes(std::string_view encoded_key) {
 
 }  // namespace
 
-MemcachedStore::MemcachedStore(const std::string& url) {
+MemcachedStore::MemcachedStore(const std::string& url, base::Duration first_contact_max) {
   const StoreUrl parsed = StoreUrl::Parse(url);
   url_ = parsed.redacted;
   CheckPlain(parsed);
   prefix_ = ParsePrefix(parsed);
   const Deadline deadline = Deadline::After(kOpenTimeout);
-  Connect(parsed.Hosts(kDefaultPort), deadline);
+  Connect(parsed.Hosts(kDefaultPort), first_contact_max, deadline);
   ReadLimits(deadline);
 }
 
-void MemcachedStore::Connect(const std::vector<HostPort>& hosts, const Deadline& deadline) {
+void MemcachedStore::Connect(const std::vector<HostPort>& hosts, base::Duration first_contact_max,
+                             const Deadline& deadline) {
   for (const HostPort& host : hosts) {
     if (std::ranges::count(hosts, host) > 1) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("{}: {}:{} is given twice", url_, host.host, host.port));
     }
-    nodes_.push_back(std::make_unique<MemcachedNode>(host, meter_));
+    nodes_.push_back(std::make_unique<MemcachedNode>(host, first_contact_max, meter_));
   }
   if (hosts.size() > 1) return;
   std::optional<std::vector<HostPort>> cluster;
@@ -116,7 +117,7 @@ void MemcachedStore::Connect(const std::vector<HostPort>& hosts, const Deadline&
   if (!cluster) return;
   nodes_.clear();
   for (HostPort& host : *cluster) {
-    nodes_.push_back(std::make_unique<MemcachedNode>(std::move(host), meter_));
+    nodes_.push_back(std::make_unique<MemcachedNode>(std::move(host), first_contact_max, meter_));
   }
 }
 

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/memcached_node.h"
 #include "lambdaml/store/meter.h"
 #include "lambdaml/store/store.h"
@@ -33,7 +34,8 @@ class MemcachedStore final : public Store {
  public:
   // Errors: kInvalidArgument, if the URL is wrong; kUnavailable or kCorrupt, naming host and port,
   // if a server does not answer within seconds, or not as Memcached does.
-  explicit MemcachedStore(const std::string& url);
+  explicit MemcachedStore(const std::string& url,
+                          base::Duration first_contact_max = net::kOutageMax);
 
   const Capabilities& capabilities() const override { return capabilities_; }
   const std::string& url() const override { return url_; }
@@ -70,7 +72,8 @@ class MemcachedStore final : public Store {
     std::vector<size_t> places;  // in the list of the call's keys
   };
 
-  void Connect(const std::vector<HostPort>& hosts, const base::Deadline& deadline);
+  void Connect(const std::vector<HostPort>& hosts, base::Duration first_contact_max,
+               const base::Deadline& deadline);
   void ReadLimits(const base::Deadline& deadline);
   MemcachedNode& NodeOf(std::string_view item_key) const;
   std::string ItemKey(std::string_view key) const;

@@ -18,7 +18,8 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
-std::unique_ptr<Store> OpenFileStore(const std::string& url, std::string_view path) {
+std::unique_ptr<Store> OpenFileStore(const std::string& url, base::Duration) {
+  const std::string_view path = std::string_view(url).substr(std::string_view("file://").size());
   if (!path.starts_with('/')) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: the path must be absolute, as in file:///dev/shm/jobs", url));
@@ -27,14 +28,14 @@ std::unique_ptr<Store> OpenFileStore(const std::string& url, std::string_view pa
 }
 
 template <typename StoreOfScheme>
-std::unique_ptr<Store> OpenByUrl(const std::string& url, std::string_view /*after_scheme*/) {
-  return std::make_unique<StoreOfScheme>(url);
+std::unique_ptr<Store> OpenByUrl(const std::string& url, base::Duration first_contact_max) {
+  return std::make_unique<StoreOfScheme>(url, first_contact_max);
 }
 
 struct Scheme {
   std::string_view name;
   std::string_view example;
-  std::unique_ptr<Store> (*open)(const std::string& url, std::string_view after_scheme);
+  std::unique_ptr<Store> (*open)(const std::string& url, base::Duration first_contact_max);
 };
 
 // The registration table: one line for each store.
@@ -61,7 +62,7 @@ std::string_view SchemeOf(std::string_view url) {
 
 }  // namespace
 
-std::unique_ptr<Store> OpenStore(const std::string& url) {
+std::unique_ptr<Store> OpenStore(const std::string& url, base::Duration first_contact_max) {
   if (url.empty()) throw Error(ErrorCode::kInvalidArgument, "the URL of a store is empty");
   const std::string_view name = SchemeOf(url);
   if (name.empty()) return std::make_unique<FileStore>(url);
@@ -69,7 +70,7 @@ std::unique_ptr<Store> OpenStore(const std::string& url) {
   std::string supported;
   for (const Scheme& scheme : kSchemes) {
     const std::string start = fmt::format("{}://", scheme.name);
-    if (url.starts_with(start)) return scheme.open(url, std::string_view(url).substr(start.size()));
+    if (url.starts_with(start)) return scheme.open(url, first_contact_max);
     supported += fmt::format("{}{}", supported.empty() ? "" : ", ", scheme.example);
   }
   throw Error(ErrorCode::kInvalidArgument,

@@ -67,12 +67,14 @@ Deadline LookDeadline(const Deadline& deadline) {
 
 }  // namespace
 
-RedisStore::RedisStore(RedisOptions options) : options_(std::move(options)), nonce_(RandomNonce()) {
+RedisStore::RedisStore(RedisOptions options, base::Duration first_contact_max)
+    : options_(std::move(options)), nonce_(RandomNonce()), outage_max_(first_contact_max) {
   const Deadline deadline = Deadline::After(kOpenPatience);
   Do("open", "a connection", Use::kWaiting, deadline, [&](RedisConnection& connection, Attempt&) {
     LookAt(connection.server());
     ReadLimits(connection, deadline);
   });
+  outage_max_ = net::kOutageMax;
 }
 
 uint64_t RedisStore::restarts() const {
@@ -147,7 +149,7 @@ void RedisStore::Do(std::string_view operation, std::string_view key, Use use,
       return;
     } catch (const Error& error) {
       if (!retry || std::exchange(attempt.is_answered, false)) {
-        retry.emplace(deadline, base::MixSeed(nonce_, ++version_count_));
+        retry.emplace(deadline, base::MixSeed(nonce_, ++version_count_), outage_max_);
       }
       if (error.code() != ErrorCode::kUnavailable || !retry->Again()) {
         throw Error(error.code(),

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/meter.h"
 #include "lambdaml/store/redis_connection.h"
 #include "lambdaml/store/redis_options.h"
@@ -30,9 +31,10 @@ class RedisStore final : public Store {
  public:
   // Connects and looks at the server. Errors: also kInvalidArgument if the server evicts values
   // when its memory is full, because a job would wait for an evicted one in vain.
-  explicit RedisStore(RedisOptions options);
+  explicit RedisStore(RedisOptions options, base::Duration first_contact_max = net::kOutageMax);
   // As above, with what ParseRedisUrl reads.
-  explicit RedisStore(const std::string& url) : RedisStore(ParseRedisUrl(url)) {}
+  explicit RedisStore(const std::string& url, base::Duration first_contact_max = net::kOutageMax)
+      : RedisStore(ParseRedisUrl(url), first_contact_max) {}
 
   const Capabilities& capabilities() const override { return capabilities_; }
   const std::string& url() const override { return options_.url; }
@@ -93,7 +95,8 @@ class RedisStore final : public Store {
   void AwaitAll(std::span<const std::string> keys, const base::Deadline& deadline, Values* values);
 
   const RedisOptions options_;
-  const uint64_t nonce_;  // this store's part of its versions
+  const uint64_t nonce_;       // this store's part of its versions
+  base::Duration outage_max_;  // how long the server may stay away; constant once it has answered
   std::atomic<uint64_t> version_count_{0};
   Capabilities capabilities_;
   bool values_expire_ = false;

@@ -91,8 +91,9 @@ std::optional<net::ServiceError> ParseError(const net::AwsRequest& request,
 
 net::AwsClientOptions ClientOptions(const S3Location& location,
                                     std::shared_ptr<net::CredentialsProvider> credentials,
-                                    Meter& meter) {
+                                    base::Duration first_contact_max, Meter& meter) {
   net::AwsClientOptions options;
+  options.first_contact_max = first_contact_max;
   options.service = "s3";
   options.region = location.region;
   options.endpoint = location.endpoint;
@@ -109,8 +110,10 @@ net::AwsClientOptions ClientOptions(const S3Location& location,
 }  // namespace
 
 S3Client::S3Client(const S3Location& location,
-                   std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter)
-    : location_(location), client_(ClientOptions(location, std::move(credentials), meter)) {}
+                   std::shared_ptr<net::CredentialsProvider> credentials, Meter& meter,
+                   base::Duration first_contact_max)
+    : location_(location),
+      client_(ClientOptions(location, std::move(credentials), first_contact_max, meter)) {}
 
 net::AwsRequest S3Client::Request(std::string_view method, std::string operation,
                                   std::string path) const {

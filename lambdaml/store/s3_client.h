@@ -27,7 +27,7 @@ class S3Client {
  public:
   // Counts every attempt in `meter`, which must outlive the client.
   S3Client(const S3Location& location, std::shared_ptr<net::CredentialsProvider> credentials,
-           Meter& meter);
+           Meter& meter, base::Duration first_contact_max);
 
   const S3Location& location() const { return location_; }
   // The whole object key of a store's key.

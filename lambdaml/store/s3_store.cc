@@ -54,12 +54,12 @@ std::optional<base::Blob> ValueOf(std::optional<S3Object> object) {
 
 }  // namespace
 
-S3Store::S3Store(const std::string& url)
-    : S3Store(LocateS3(StoreUrl::Parse(url)), net::CredentialsChain()) {}
+S3Store::S3Store(const std::string& url, base::Duration first_contact_max)
+    : S3Store(LocateS3(StoreUrl::Parse(url)), net::CredentialsChain(), {}, first_contact_max) {}
 
 S3Store::S3Store(const S3Location& location, std::shared_ptr<net::CredentialsProvider> credentials,
-                 const S3Sizes& sizes)
-    : client_(location, std::move(credentials), meter_), sizes_(sizes) {}
+                 const S3Sizes& sizes, base::Duration first_contact_max)
+    : client_(location, std::move(credentials), meter_, first_contact_max), sizes_(sizes) {}
 
 const Capabilities& S3Store::capabilities() const { return kCapabilities; }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "lambdaml/net/credentials.h"
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/meter.h"
 #include "lambdaml/store/s3_client.h"
 #include "lambdaml/store/s3_location.h"
@@ -35,9 +36,9 @@ class S3Store final : public Store {
  public:
   // Sends nothing: whether the bucket exists shows in the first call.
   // Errors: as LocateS3.
-  explicit S3Store(const std::string& url);
+  explicit S3Store(const std::string& url, base::Duration first_contact_max = net::kOutageMax);
   S3Store(const S3Location& location, std::shared_ptr<net::CredentialsProvider> credentials,
-          const S3Sizes& sizes = {});
+          const S3Sizes& sizes = {}, base::Duration first_contact_max = net::kOutageMax);
 
   const Capabilities& capabilities() const override;
   const std::string& url() const override { return client_.location().url; }

@@ -135,7 +135,7 @@ class LocalRun {
 
   void OpenChannel() {
     if (job_.channel.empty()) job_.channel = run_->channel();
-    channel_ = store::OpenStore(job_.channel);
+    channel_ = store::OpenStore(job_.channel, net::kFirstContactMax);
     if (channel_->capabilities().service == "file") {
       job_.channel = channel_->url();  // a relative path means another place to the workers
       // Also when the trigger is killed, which no destructor sees.

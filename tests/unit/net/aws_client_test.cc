@@ -44,6 +44,8 @@ std::optional<ServiceError> ParseError(const AwsRequest& /*request*/,
   return ServiceError{.code = std::string(response.body.text().substr(6)), .message = ""};
 }
 
+constexpr base::Duration kLong = std::chrono::minutes(4);
+
 AwsClientOptions Options(const ScriptedHttpServer& server) {
   return {.service = "s3",
           .region = "us-east-1",
@@ -223,15 +225,20 @@ TEST(AwsClient, GivesUpWithTheLastCauseWhenTheServiceStaysAway) {
   const ScriptedHttpServer server([](const ReceivedRequest&) {
     return ScriptedReply{.bytes = HttpAnswer(503, "error SlowDown")};
   });
-  AwsClient client(Options(server));
-  const Error error = FailureOf(client, Request("/k"), Deadline::After(milliseconds(500)));
+  AwsClientOptions options = Options(server);
+  options.first_contact_max = {};
+  options.outage_max = milliseconds(300);
+  AwsClient client(options);
+  const Error error = FailureOf(client, Request("/k"), Deadline::After(kLong));
   EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
   EXPECT_THAT(error.message(), AllOf(HasSubstr("503 SlowDown"), HasSubstr("attempts)")));
 
   AwsClientOptions dead = Options(server);
   dead.endpoint = "http://127.0.0.1:1";
+  dead.first_contact_max = milliseconds(100);
+  dead.outage_max = kLong;
   AwsClient nobody(dead);
-  const Error refused = FailureOf(nobody, Request("/k"), Deadline::After(milliseconds(300)));
+  const Error refused = FailureOf(nobody, Request("/k"), Deadline::After(kLong));
   EXPECT_EQ(refused.code(), ErrorCode::kUnavailable);
   EXPECT_THAT(refused.message(), HasSubstr("cannot connect to 127.0.0.1:1: Connection refused"));
 }
