@@ -43,7 +43,9 @@ readonly PACKAGES='
   libmemcached-dev       test   an independent client of it
   redis-server           test   the Redis server
   nodejs                 test   runs dynalite, the DynamoDB server
-  python3-botocore       test   an independent signer of requests
+  python3-botocore       test   an independent signer of requests, with models of AWS services
+  python3-yaml           test   reads the CloudFormation template
+  awscli                 test   another client of the Invoke API
   python3-numpy          test   reads our shards, as users do
   python3-scipy          test   sparse matrices and reference minima
   python3-torch          test   the reference of the networks; the peer of their bench
@@ -53,8 +55,8 @@ readonly PACKAGES='
   clang-tidy             lint   static analysis
 '
 
-readonly DYNALITE=build/dynalite
-readonly DYNALITE_LOCK=tests/support/dynalite/package-lock.json
+# What comes from npm: folders of tests/support with a lock file, installed into build.
+readonly NODE_FOLDERS=(dynalite linters)
 
 readonly HEART_SCALE=usr/share/doc/liblinear-tools/examples/heart_scale
 
@@ -90,18 +92,18 @@ install_heart_scale() (
   as_root install -D -m 644 "$HEART_SCALE" "/$HEART_SCALE"
 )
 
-is_dynalite_installed() {
-  [ -f "$DYNALITE/node_modules/.package-lock.json" ] &&
-    cmp --silent "$DYNALITE_LOCK" "$DYNALITE/package-lock.json"
+is_node_folder_installed() {
+  [ -f "build/$1/node_modules/.package-lock.json" ] &&
+    cmp --silent "tests/support/$1/package-lock.json" "build/$1/package-lock.json"
 }
 
-# The DynamoDB server of the tests, from npm, in the versions of its lock file. No package's own
-# script is run: the one that is compiled brings its binary along.
-install_dynalite() {
-  printf 'installing dynalite\n'
-  mkdir -p "$DYNALITE"
-  cp "${DYNALITE_LOCK%/*}/package.json" "$DYNALITE_LOCK" "$DYNALITE"
-  npm ci --prefix "$DYNALITE" --ignore-scripts --no-audit --no-fund --loglevel=error
+# Packages from npm, in the versions of their lock file. No package's own script is run: one that is
+# compiled brings its binary along.
+install_node_folder() {
+  printf 'installing %s\n' "$1"
+  mkdir -p "build/$1"
+  cp "tests/support/$1/package.json" "tests/support/$1/package-lock.json" "build/$1"
+  npm ci --prefix "build/$1" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
 main() {
@@ -115,12 +117,14 @@ main() {
     fi
   done
 
-  local missing needs_dynalite=false
+  local missing folder node_folders=()
   mapfile -t missing < <(missing_packages "${groups[@]}")
-  if [[ " ${groups[*]} " == *" test "* ]] && ! is_dynalite_installed; then
-    needs_dynalite=true
+  if [[ " ${groups[*]} " == *" test "* ]]; then
+    for folder in "${NODE_FOLDERS[@]}"; do
+      is_node_folder_installed "$folder" || node_folders+=("$folder")
+    done
     # Debian packages it by itself; elsewhere it comes with nodejs.
-    command -v npm >/dev/null || missing+=(npm)
+    if [ ${#node_folders[@]} -gt 0 ] && ! command -v npm >/dev/null; then missing+=(npm); fi
   fi
   if [ ${#missing[@]} -gt 0 ] || [ ! -f "/$HEART_SCALE" ]; then
     apt_get update
@@ -130,7 +134,7 @@ main() {
     apt_get install --yes --no-install-recommends "${missing[@]}"
   fi
   [ -f "/$HEART_SCALE" ] || install_heart_scale
-  if "$needs_dynalite"; then install_dynalite; fi
+  for folder in "${node_folders[@]}"; do install_node_folder "$folder"; done
 }
 
 main "$@"

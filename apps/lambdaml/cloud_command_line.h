@@ -18,9 +18,21 @@ class CloudCommandLine {
 
  private:
   void AddPackage(CLI::App& app);
+  void AddDeploy(CLI::App& app);
+  void AddDestroy(CLI::App& app);
+  void AddStatus(CLI::App& app);
+  void AddLogs(CLI::App& app);
 
   CLI::App* package_app_ = nullptr;
+  CLI::App* deploy_app_ = nullptr;
+  CLI::App* destroy_app_ = nullptr;
+  CLI::App* status_app_ = nullptr;
+  CLI::App* logs_app_ = nullptr;
   PackageArguments package_;
+  DeployArguments deploy_;
+  DestroyArguments destroy_;
+  StatusArguments status_;
+  LogsArguments logs_;
 };
 
 }  // namespace lambdaml::cli

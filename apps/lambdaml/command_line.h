@@ -82,7 +82,8 @@ struct ShowText {
 
 using Command =
     std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
-                 SplitArguments, ConvertArguments, GenerateArguments, PackageArguments>;
+                 SplitArguments, ConvertArguments, GenerateArguments, PackageArguments,
+                 DeployArguments, DestroyArguments, StatusArguments, LogsArguments>;
 
 // Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.
 Command ParseCommandLine(const std::vector<std::string>& arguments);

@@ -15,6 +15,10 @@ void Run(const SplitArguments& arguments);
 void Run(const ConvertArguments& arguments);
 void Run(const GenerateArguments& arguments);
 void Run(const PackageArguments& arguments);
+void Run(const DeployArguments& arguments);
+void Run(const DestroyArguments& arguments);
+void Run(const StatusArguments& arguments);
+void Run(const LogsArguments& arguments);
 
 // Writes results to standard output at once. Errors: kResourceExhausted, kUnavailable (a full disk,
 // a closed pipe).

@@ -1,5 +1,3 @@
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
@@ -17,37 +15,12 @@
 #include "lambdaml/wire/job_options.h"
 
 #include "apps/lambdaml/commands.h"
+#include "apps/lambdaml/interrupts.h"
 #include "apps/lambdaml/job_file.h"
 #include "apps/lambdaml/programs.h"
 
 namespace lambdaml::cli {
 namespace {
-
-std::atomic<bool> g_interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
-
-// Ctrl-C and SIGTERM ask the trigger to stop; a second one ends the program at once (the reaper
-// still cleans up).
-class InterruptScope {
- public:
-  InterruptScope() {
-    struct sigaction action = {};
-    action.sa_handler = [](int) { g_interrupted.store(true); };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, &previous_int_);
-    ::sigaction(SIGTERM, &action, &previous_term_);
-  }
-  InterruptScope(const InterruptScope&) = delete;
-  InterruptScope& operator=(const InterruptScope&) = delete;
-  ~InterruptScope() {
-    ::sigaction(SIGINT, &previous_int_, nullptr);
-    ::sigaction(SIGTERM, &previous_term_, nullptr);
-  }
-
- private:
-  struct sigaction previous_int_ = {};
-  struct sigaction previous_term_ = {};
-};
 
 // The run as the user sees it: stages and a progress line on a terminal's standard error, epoch
 // lines and the summary on standard output, JSON lines in the log.
@@ -156,7 +129,7 @@ void Run(const TrainArguments& arguments) {
   try {
     const report::RunSummary summary = train::RunJob(
         job, {.worker_program = ProgramBeside("lambdaml-worker"),
-              .interrupted = &g_interrupted,
+              .interrupted = interrupts.flag(),
               .on_stage = [&](const std::string& stage) { display.OnStage(stage); },
               .on_epoch = [&](const report::EpochRecord& record) { display.OnEpoch(record); }});
     display.OnSummary(summary);
