@@ -36,6 +36,7 @@ THIRD_PARTY_OWNERS = {
     "openssl/": "net",
     "png.h": "picture",
     "pugixml.hpp": ("aws", "store"),
+    "thrift/": "ps",
     "toml++/": "apps/lambdaml",
     "xxhash.h": "base",
     "zlib.h": "data",

@@ -27,6 +27,8 @@ readonly PACKAGES='
   libssl-dev             build  hashes of request signing; TLS
   libpugixml-dev         build  answers of S3
   libhiredis-dev         build  protocol of Redis
+  libthrift-dev          build  protocol of the parameter server
+  thrift-compiler        build  its code
   libpng-dev             build  pictures to predict
   libjpeg-dev            build  pictures to predict
   libdnnl-dev            build  convolutions
@@ -46,6 +48,7 @@ readonly PACKAGES='
   python3-botocore       test   an independent signer of requests, with models of AWS services
   python3-yaml           test   reads the CloudFormation template
   awscli                 test   another client of the Invoke API
+  python3-thrift         test   an independent client of the parameter server
   python3-numpy          test   reads our shards, as users do
   python3-scipy          test   sparse matrices and reference minima
   python3-torch          test   the reference of the networks; the peer of their bench

@@ -78,6 +78,7 @@ class Parser {
     AddPredict();
     AddEvaluate();
     AddData();
+    AddPs();
     cloud_.AddTo(app_);
   }
 
@@ -252,6 +253,47 @@ class Parser {
         "Example:\n  lambdaml data generate higgs --rows 1000000 --output higgs.npz");
   }
 
+  void AddPs() {
+    ps_app_ = app_.add_subcommand("ps", "Run a parameter server, or show what one is doing");
+    const auto add = [this](const char* name, auto& value, const char* help, const char* type) {
+      return ps_app_->add_option(name, value, help)->type_name(type);
+    };
+    const auto positive = CLI::Range(1, 1'000'000);
+    const auto seconds = CLI::Range(0.0, 1e9);
+    add("--host", ps_.host, "address to listen on [127.0.0.1: this machine only]", "HOST");
+    add("--port", ps_.port, "port, 0 for any that is free [27000]", "N")
+        ->check(CLI::Range(0, 65535));
+    add("--interval", ps_.interval_s, "seconds between looks for what is idle [60]", "S")
+        ->check(CLI::Range(0.1, 1e9));
+    add("--expired", ps_.expired_s, "drop jobs and models idle for so long [6000]", "S")
+        ->check(seconds);
+    add("--dir", ps_.dir, "folder to go on from after a restart [none]", "FOLDER");
+    add("--memory_mb", ps_.memory_mb, "refuse what needs more memory [2048]", "N")->check(positive);
+    add("--message_mb", ps_.message_mb, "refuse longer messages [256]", "N")
+        ->check(CLI::Range(1, 1024));
+    add("--connections_max", ps_.connections_max, "refuse further connections [1000]", "N")
+        ->check(positive);
+    add("--jobs_max", ps_.jobs_max, "refuse further jobs and models [1000]", "N")->check(positive);
+    add("--grace", ps_.grace_s, "how long to let rounds finish when stopped [30]", "S")
+        ->check(seconds);
+    add("--tls_cert", ps_.tls_cert, "certificate: speak TLS", "FILE");
+    add("--tls_key", ps_.tls_key, "its private key", "FILE");
+    add("--tls_client_ca", ps_.tls_client_ca, "clients need a certificate of this authority",
+        "FILE");
+    add("--metrics_port", ps_.metrics_port, "serve http://HOST:N/metrics to Prometheus", "N")
+        ->check(CLI::Range(0, 65535));
+    add("--status", ps_.status, "show what the server at HOST:PORT is doing", "URL");
+    ps_app_->add_flag("--json", ps_.json, "with --status: one JSON object instead of text");
+    ps_app_->footer(
+        "The environment variable LAMBDAML_PS_TOKEN, if it is set, is a secret that every client\n"
+        "must know too. Ctrl-C finishes the rounds under way and stops.\n"
+        "Examples:\n"
+        "  lambdaml ps --dir /var/lib/lambdaml\n"
+        "  lambdaml ps --host 0.0.0.0 --tls_cert server.pem --tls_key server.key\n"
+        "  lambdaml ps --status 10.0.0.7:27000\n"
+        "  lambdaml train --model lr --data higgs.libsvm --channel ps://127.0.0.1:27000");
+  }
+
   // Of the innermost command that was named, without the empty lines that CLI11 doubles.
   std::string HelpText() const {
     std::string text = app_.help();
@@ -304,6 +346,7 @@ class Parser {
     if (split_app_->parsed()) return split_;
     if (convert_app_->parsed()) return convert_;
     if (generate_app_->parsed()) return generate_;
+    if (ps_app_->parsed()) return ps_;
     return cloud_.Chosen();
   }
 
@@ -316,6 +359,7 @@ class Parser {
   CLI::App* split_app_ = nullptr;
   CLI::App* convert_app_ = nullptr;
   CLI::App* generate_app_ = nullptr;
+  CLI::App* ps_app_ = nullptr;
 
   TrainArguments train_;
   PredictArguments predict_;
@@ -325,6 +369,7 @@ class Parser {
   ConvertArguments convert_;
   GenerateArguments generate_;
   CloudCommandLine cloud_;
+  PsArguments ps_;
 };
 
 }  // namespace

@@ -75,6 +75,25 @@ struct GenerateArguments {
   std::optional<int64_t> n_classes;   // blobs, cifar10
 };
 
+struct PsArguments {
+  std::string host = "127.0.0.1";
+  int port = 27000;
+  double interval_s = 60;
+  double expired_s = 6000;
+  std::string dir;
+  int memory_mb = 2048;
+  int message_mb = 256;
+  int connections_max = 1000;
+  int jobs_max = 1000;
+  double grace_s = 30;
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_client_ca;
+  int metrics_port = -1;  // none
+  std::string status;     // of a running server, instead of running one
+  bool json = false;
+};
+
 // The text of --help or --version, to be printed; the program then ends with success.
 struct ShowText {
   std::string text;
@@ -82,7 +101,7 @@ struct ShowText {
 
 using Command =
     std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
-                 SplitArguments, ConvertArguments, GenerateArguments, PackageArguments,
+                 SplitArguments, ConvertArguments, GenerateArguments, PsArguments, PackageArguments,
                  DeployArguments, DestroyArguments, StatusArguments, LogsArguments>;
 
 // Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.

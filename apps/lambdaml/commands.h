@@ -15,6 +15,7 @@ void Run(const SplitArguments& arguments);
 void Run(const ConvertArguments& arguments);
 void Run(const GenerateArguments& arguments);
 void Run(const PackageArguments& arguments);
+void Run(const PsArguments& arguments);
 void Run(const DeployArguments& arguments);
 void Run(const DestroyArguments& arguments);
 void Run(const StatusArguments& arguments);

@@ -48,7 +48,7 @@ Stream Stream::Connect(const std::string& host, int port, const StreamOptions& o
       Deadline::Earlier(deadline, Deadline::After(options.silence_max, deadline.clock()));
   try {
     Stream stream(PlaceName(host, port), ConnectTcp(host, port, patience), options.silence_max);
-    if (options.use_tls) stream.StartTls(host, options.ca_file, deadline);
+    if (options.use_tls) stream.StartTls(host, options, deadline);
     return stream;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kDeadlineExceeded || deadline.Expired()) throw;
@@ -85,9 +85,11 @@ void Stream::Await(short events, const Deadline& deadline) {
               fmt::format("{}: no answer before the deadline", place_));
 }
 
-void Stream::StartTls(const std::string& host, const std::string& ca_file,
+void Stream::StartTls(const std::string& host, const StreamOptions& options,
                       const Deadline& deadline) {
-  tls_ = std::make_unique<TlsSession>(socket_.get(), host, ca_file);
+  const TlsFiles files = {
+      .ca = options.ca_file, .cert = options.cert_file, .key = options.key_file};
+  tls_ = std::make_unique<TlsSession>(socket_.get(), host, files);
   while (true) {
     bool is_refused = false;
     const IoResult result = tls_->Handshake(&is_refused);

@@ -30,6 +30,10 @@ struct StreamOptions {
   bool use_tls = false;
   // PEM file of the authorities to trust; "": that of SSL_CERT_FILE, or the system's.
   std::string ca_file = {};
+  // PEM files of the certificate with which to answer a server that asks for one, and of its key;
+  // "": none.
+  std::string cert_file = {};
+  std::string key_file = {};
   // How long the peer may move no byte while bytes are expected from it, or by it: a server that
   // has stopped is noticed long before a far deadline.
   base::Duration silence_max = std::chrono::seconds(10);
@@ -39,7 +43,7 @@ class Stream {
  public:
   // Connects; tries all addresses of the host.
   // Errors: also kNotFound if there is no such host; kPermissionDenied if the server's certificate
-  // is refused; kInvalidArgument if options.ca_file cannot be read.
+  // is refused; kInvalidArgument if one of the options' files cannot be read.
   static Stream Connect(const std::string& host, int port, const StreamOptions& options,
                         const base::Deadline& deadline);
   Stream(Stream&&) noexcept;
@@ -74,7 +78,7 @@ class Stream {
  private:
   Stream(std::string place, base::FileDescriptor socket, base::Duration silence_max);
 
-  void StartTls(const std::string& host, const std::string& ca_file,
+  void StartTls(const std::string& host, const StreamOptions& options,
                 const base::Deadline& deadline);
   // Reads past the buffer: what there is now, or at least one byte.
   IoResult TryReceive(std::span<std::byte> into);

@@ -75,6 +75,18 @@ std::string ErrorText(unsigned long error) {
   return text.data();
 }
 
+void UseCertificate(SSL_CTX* context, const TlsFiles& files) {
+  const std::string& key = files.key.empty() ? files.cert : files.key;
+  if (SSL_CTX_use_certificate_chain_file(context, files.cert.c_str()) == 1 &&
+      SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1 &&
+      SSL_CTX_check_private_key(context) == 1) {
+    return;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}, {}: cannot use them as certificate and key (PEM): {}", files.cert,
+                          key, ErrorText(ERR_get_error())));
+}
+
 bool IsAddress(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> address{};
   return ::inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
@@ -89,7 +101,7 @@ struct TlsSession::State {
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, SSL_free};
 };
 
-TlsSession::TlsSession(int socket, const std::string& host, const std::string& ca_file)
+TlsSession::TlsSession(int socket, const std::string& host, const TlsFiles& files)
     : state_(std::make_unique<State>(State{.socket = socket})) {
   ERR_clear_error();
   state_->context.reset(SSL_CTX_new(TLS_client_method()));
@@ -100,7 +112,7 @@ TlsSession::TlsSession(int socket, const std::string& host, const std::string& c
   SSL_CTX_set_read_ahead(context, 1);  // else each record costs two calls of recv
   SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  const std::string authorities = ca_file.empty() ? SystemAuthorities() : ca_file;
+  const std::string authorities = files.ca.empty() ? SystemAuthorities() : files.ca;
   const bool has_authorities = authorities.empty()
                                    ? SSL_CTX_set_default_verify_paths(context) == 1
                                    : SSL_CTX_load_verify_file(context, authorities.c_str()) == 1;
@@ -109,6 +121,7 @@ TlsSession::TlsSession(int socket, const std::string& host, const std::string& c
                 fmt::format("{}: cannot read certificates of authorities (PEM) from it: {}",
                             authorities, ErrorText(ERR_get_error())));
   }
+  if (!files.cert.empty()) UseCertificate(context, files);
   state_->ssl.reset(SSL_new(context));
   SSL* ssl = state_->ssl.get();
   LAMBDAML_CHECK(ssl != nullptr);

@@ -19,14 +19,20 @@ struct IoResult {
   std::string failure;         // not empty: the connection is of no use any more
 };
 
+// PEM files.
+struct TlsFiles {
+  std::string ca;    // the authorities to trust; "": those of SSL_CERT_FILE, or the system's
+  std::string cert;  // with which this client answers a server that asks; "": with none
+  std::string key;   // of that certificate; "": in the same file
+};
+
 // Threads: one at a time.
 class TlsSession {
  public:
-  // `host`: the name, or address, that the server's certificate must be for. `ca_file`: the PEM
-  // file of the authorities to trust; "": that of SSL_CERT_FILE, or the system's. The socket stays
-  // the caller's, and must live as long.
-  // Errors: kInvalidArgument if ca_file cannot be read.
-  TlsSession(int socket, const std::string& host, const std::string& ca_file);
+  // `host`: the name, or address, that the server's certificate must be for. The socket stays the
+  // caller's, and must live as long.
+  // Errors: kInvalidArgument if a file cannot be read.
+  TlsSession(int socket, const std::string& host, const TlsFiles& files);
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
   ~TlsSession();

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "lambdaml/base/buffer.h"
 #include "lambdaml/base/check.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
@@ -194,7 +195,7 @@ void CheckIndices(const VectorView& vector, std::string_view origin) {
 
 std::byte* MessageEncoder::Reserve(size_t size_bytes) {
   if (capacity_bytes_ < size_bytes) {
-    buffer_ = std::make_unique_for_overwrite<std::byte[]>(size_bytes);
+    buffer_ = base::NewBuffer(size_bytes);
     capacity_bytes_ = size_bytes;
   }
   return buffer_.get();

@@ -92,7 +92,7 @@ class MessageEncoder {
  private:
   std::byte* Reserve(size_t size_bytes);
 
-  std::unique_ptr<std::byte[]> buffer_;
+  std::shared_ptr<std::byte[]> buffer_;  // base::NewBuffer's
   size_t capacity_bytes_ = 0;
 };
 

@@ -42,7 +42,8 @@ TEST_F(HelpTest, EveryCommandHasOneThatFitsTwoScreensAndShowsAnExample) {
        {Arguments{}, Arguments{"train"}, Arguments{"predict"}, Arguments{"evaluate"},
         Arguments{"data"}, Arguments{"data", "describe"}, Arguments{"data", "split"},
         Arguments{"data", "convert"}, Arguments{"data", "generate"}, Arguments{"package"},
-        Arguments{"deploy"}, Arguments{"destroy"}, Arguments{"status"}, Arguments{"logs"}}) {
+        Arguments{"ps"}, Arguments{"deploy"}, Arguments{"destroy"}, Arguments{"status"},
+        Arguments{"logs"}}) {
     std::string name = "help";
     std::string line = "lambdaml";
     for (const std::string& word : command) {
