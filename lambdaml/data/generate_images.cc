@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t kRowsMax = 10'000'000;
 constexpr uint64_t kPatternStream = uint64_t{1} << 63;  // rows count from 0
-constexpr double kNoise = 28;                           // deviation of a pixel, of 255
-constexpr double kAmplitude = 40;
+constexpr double kNoise = 20;                           // deviation of a pixel, of 255
+constexpr double kAmplitude = 55;
 
 // Σ over two waves of amplitude · cos(2π(fx·x + fy·y) + phase), for each channel its own amplitude.
 struct Wave {
@@ -49,7 +49,7 @@ uint8_t PixelOf(double value) {
 }
 
 void DrawImage(const Pattern& pattern, base::Random& random, uint8_t* target) {
-  const double brightness = 128 + 20 * random.Normal();
+  const double brightness = 128 + 15 * random.Normal();
   std::array<double, 2> phases = {};
   for (double& phase : phases) phase = 2 * std::numbers::pi * random.Uniform();
   for (size_t channel = 0; channel < kImageChannels; ++channel) {

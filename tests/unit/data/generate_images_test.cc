@@ -43,7 +43,7 @@ TEST(GenerateImages, MeanColoursDoNotTellTheClasses) {
     count[label] += kImagePixels;
   }
   for (size_t label = 0; label < 10; ++label) {
-    EXPECT_NEAR(sum[label] / count[label], 128, 6) << "of a deviation of 20 in brightness";
+    EXPECT_NEAR(sum[label] / count[label], 128, 6) << "of a deviation of 15 in brightness";
   }
 }
 
