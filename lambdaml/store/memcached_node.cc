@@ -8,7 +8,6 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/random.h"
-#include "lambdaml/net/retry.h"
 
 namespace lambdaml::store {
 namespace {
@@ -38,7 +37,7 @@ bool MayPass(const Error& error, int failures) {
 
 }  // namespace
 
-MemcachedNode::MemcachedNode(HostPort server, base::Duration first_contact_max, Meter& meter)
+MemcachedNode::MemcachedNode(HostPort server, Meter& meter, base::Duration first_contact_max)
     : server_(std::move(server)),
       hash_(base::Checksum64(base::AsBytes(fmt::format("{}:{}", server_.host, server_.port)))),
       first_contact_max_(first_contact_max),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lambdaml/base/clock.h"
+#include "lambdaml/net/retry.h"
 #include "lambdaml/store/memcached_connection.h"
 #include "lambdaml/store/meter.h"
 #include "lambdaml/store/store_url.h"
@@ -24,7 +25,7 @@ class MemcachedNode {
  public:
   // Connects at the first call, for which the server may stay away for `first_contact_max`. `meter`
   // counts the retries.
-  MemcachedNode(HostPort server, base::Duration first_contact_max, Meter& meter);
+  MemcachedNode(HostPort server, Meter& meter, base::Duration first_contact_max = net::kOutageMax);
 
   // A process of the server, as far as it can be told: versions of items mean something within it.
   struct Process {

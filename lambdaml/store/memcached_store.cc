@@ -106,7 +106,7 @@ void MemcachedStore::Connect(const std::vector<HostPort>& hosts, base::Duration 
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("{}: {}:{} is given twice", url_, host.host, host.port));
     }
-    nodes_.push_back(std::make_unique<MemcachedNode>(host, first_contact_max, meter_));
+    nodes_.push_back(std::make_unique<MemcachedNode>(host, meter_, first_contact_max));
   }
   if (hosts.size() > 1) return;
   std::optional<std::vector<HostPort>> cluster;
@@ -117,7 +117,7 @@ void MemcachedStore::Connect(const std::vector<HostPort>& hosts, base::Duration 
   if (!cluster) return;
   nodes_.clear();
   for (HostPort& host : *cluster) {
-    nodes_.push_back(std::make_unique<MemcachedNode>(std::move(host), first_contact_max, meter_));
+    nodes_.push_back(std::make_unique<MemcachedNode>(std::move(host), meter_, first_contact_max));
   }
 }
 

@@ -159,7 +159,7 @@ TEST_F(MemcachedFailureTest, AServerThatIsGoneIsNamed) {
   EXPECT_THAT(failure.message, HasSubstr("refused"));
   EXPECT_EQ(FailureOf([&] { store.Wait("key", Deadline::After(milliseconds(500))); }).code,
             ErrorCode::kUnavailable);
-  EXPECT_THAT(FailureOf([&] { MemcachedStore{server.url()}; }).message,
+  EXPECT_THAT(FailureOf([&] { MemcachedStore(server.url(), milliseconds(100)); }).message,
               StartsWith("open memcached://" + server.place()));
 }
 

@@ -240,7 +240,7 @@ TEST_F(RedisTest, ADeadOrStoppedRedisIsNoticedLongBeforeAFarDeadline) {
 TEST_F(RedisTest, OpeningWhereNobodyListensSaysSo) {
   const int port = FreePort();
   const base::Error error =
-      ErrorOf([&] { const RedisStore store("redis://127.0.0.1:" + std::to_string(port)); });
+      ErrorOf([&] { RedisStore("redis://127.0.0.1:" + std::to_string(port), milliseconds(100)); });
   EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
   EXPECT_THAT(error.message(),
               AllOf(HasSubstr("127.0.0.1:" + std::to_string(port)), HasSubstr("refused")));

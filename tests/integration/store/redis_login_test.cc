@@ -32,7 +32,7 @@ class RedisLogin : public RedisTest {
   }
   // The message of opening, which must be refused at once and show no secret.
   static std::string Refusal(const std::string& url, ErrorCode code) {
-    const base::Error error = ErrorOf([&] { const RedisStore store(url); });
+    const base::Error error = ErrorOf([&] { RedisStore(url, std::chrono::milliseconds(300)); });
     EXPECT_EQ(error.code(), code) << error.message();
     EXPECT_THAT(error.message(), Not(HasSubstr("open-sesame")));
     EXPECT_THAT(error.message(), Not(HasSubstr("wrong-word")));

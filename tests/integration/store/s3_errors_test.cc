@@ -120,8 +120,8 @@ TEST_F(S3ErrorsTest, AMissingPermissionIsNamed) {
 TEST_F(S3ErrorsTest, AnEndpointWhereNobodyListensIsNamed) {
   const std::string url = fmt::format("s3://bucket?endpoint=http://127.0.0.1:{}", FreePort());
   store::S3Store s3(store::LocateS3(store::StoreUrl::Parse(url)),
-                    net::FixedCredentials(RgwServer::credentials()));
-  const auto start = std::chrono::steady_clock::now();
+                    net::FixedCredentials(RgwServer::credentials()), {},
+                    std::chrono::milliseconds(300));
   try {
     s3.Get("key", Soon());
     ADD_FAILURE() << "somebody answered";
@@ -129,7 +129,6 @@ TEST_F(S3ErrorsTest, AnEndpointWhereNobodyListensIsNamed) {
     EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
     EXPECT_THAT(error.message(), HasSubstr("127.0.0.1:"));
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   EXPECT_EQ(s3.counters().retries + 1, s3.counters().get_requests);
 }
 
