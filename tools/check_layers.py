@@ -49,9 +49,8 @@ TEST_ONLY = ("gtest/", "gmock/")
 # Headers of the C++ standard library have neither dot nor slash; those of C, POSIX, Linux and the
 # compiler that may be used are named here.
 SYSTEM_HEADERS = {
-    "cpuid.h", "dirent.h", "elf.h", "fcntl.h", "immintrin.h", "netdb.h", "omp.h", "poll.h",
-    "pthread.h",
-    "sched.h", "spawn.h", "strings.h", "termios.h", "unistd.h",
+    "cpuid.h", "dirent.h", "dlfcn.h", "elf.h", "fcntl.h", "immintrin.h", "netdb.h", "omp.h",
+    "poll.h", "pthread.h", "sched.h", "spawn.h", "strings.h", "termios.h", "unistd.h",
 }
 SYSTEM_FOLDERS = ("arpa/", "linux/", "net/", "netinet/", "sys/")
 

@@ -7,6 +7,7 @@
 #include "lambdaml/base/check.h"
 #include "lambdaml/net/ca_bundle.h"
 #include "lambdaml/net/http_transfer.h"
+#include "lambdaml/net/load_curl.h"
 
 namespace lambdaml::net {
 namespace {
@@ -23,6 +24,7 @@ void CheckMulti(CURLMcode code) {
 }
 
 void InitializeCurl() {
+  delayed::LoadCurl();
   static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
   LAMBDAML_CHECK(code == CURLE_OK);
 }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/net/load_curl.h"
 
 namespace lambdaml::net {
 namespace {
@@ -30,6 +31,7 @@ HttpUrl ParseHttpUrl(const std::string& url) {
     return base::Error(base::ErrorCode::kInvalidArgument,
                        "not a URL of the form http(s)://host[:port]/path: " + why);
   };
+  delayed::LoadCurl();
   const UrlHandle handle(curl_url());
   if (handle == nullptr) throw std::bad_alloc();
   // Without this, curl would take "localhost" for http://localhost.

@@ -8,6 +8,12 @@
 
 #include "lambdaml/base/error.h"
 
+namespace lambdaml::delayed {
+
+void LoadDnnl();
+
+}  // namespace lambdaml::delayed
+
 namespace lambdaml::nn {
 namespace {
 
@@ -30,6 +36,7 @@ class ThreadCount {
 }  // namespace
 
 const dnnl::engine& Engine() {
+  delayed::LoadDnnl();
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
@@ -40,6 +47,7 @@ dnnl::stream& Stream() {
 }
 
 int64_t ChannelBlock() {
+  delayed::LoadDnnl();
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) &
           static_cast<unsigned>(dnnl::cpu_isa::avx512_core)) ==
                  static_cast<unsigned>(dnnl::cpu_isa::avx512_core)
@@ -48,6 +56,7 @@ int64_t ChannelBlock() {
 }
 
 void WithThreads(int thread_count, const std::function<void()>& work) {
+  delayed::LoadDnnl();
   const ThreadCount threads(thread_count);
   try {
     work();

@@ -1,4 +1,5 @@
-// What the files that use oneDNN share. Its headers stay in .cc files.
+// What the files that use oneDNN share. Its headers stay in .cc files. The functions here load it
+// when it is first wanted; they throw kNotFound if it is not there, and come before any other use.
 #pragma once
 
 #include <cstdint>
