@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ struct Membership {
   int worker_count = 1;
   base::Duration round_timeout =
       std::chrono::seconds(60);  // longest wait for one peer in one round
+  // The same in the first round of a generation, where the ranks come together; an error then names
+  // all that are missing. Nothing: it is a round like any other.
+  std::optional<base::Duration> start_timeout = {};
   base::Deadline end = base::Deadline::After(std::chrono::hours(24));  // of this invocation
 
   uint64_t generation = 0;     // ranks of one generation talk to each other only
@@ -77,8 +81,13 @@ class Communicator {
   // Rounds of this generation that are over.
   virtual uint64_t rounds() const = 0;
 
-  // The keys that this rank has written and not deleted: the next generation's leftover_keys.
-  virtual std::vector<std::string> StandingKeys() const = 0;
+  // What this rank keeps of results (Membership::keeps_results), in the channel.
+  virtual uint64_t kept_bytes() const = 0;
+
+  // At the end of a generation, after ReleaseResults, when it is certain for this rank too: deletes
+  // what this rank wrote before the last round, an AllGather. What it wrote in that one its peers
+  // may still read; it is the next generation's leftover_keys.
+  virtual void DeleteReleased() = 0;
 
   // To be called by every rank after its last round, once it has what it came for: returns when no
   // peer needs this rank any more, and deletes what it wrote if the store may lose its contents.

@@ -100,13 +100,25 @@ void Outbox::DeleteBefore(uint64_t round, const base::Deadline& deadline) {
     Round& oldest = unread_.front();
     Reuse(oldest.messages);
     if (oldest.is_result && keeps_results_) {
+      kept_bytes_ += oldest.size_bytes;
       kept_.push_back(std::move(oldest));
     } else {
       Discard(oldest);
     }
     unread_.pop_front();
   }
-  if (read_keys_.size() < kDeleteKeysMin && read_size_bytes_ < kDeleteSizeMinBytes) return;
+  if (read_keys_.size() >= kDeleteKeysMin || read_size_bytes_ >= kDeleteSizeMinBytes) {
+    DeleteRead(deadline);
+  }
+}
+
+void Outbox::DeleteAllBefore(uint64_t round, const base::Deadline& deadline) {
+  DeleteBefore(round, deadline);
+  Release(round - 1);
+  DeleteRead(deadline);
+}
+
+void Outbox::DeleteRead(const base::Deadline& deadline) {
   store_.Delete(read_keys_, deadline);
   read_keys_.clear();
   read_size_bytes_ = 0;
@@ -114,6 +126,7 @@ void Outbox::DeleteBefore(uint64_t round, const base::Deadline& deadline) {
 
 void Outbox::Release(uint64_t round) {
   while (!kept_.empty() && kept_.front().round <= round) {
+    kept_bytes_ -= kept_.front().size_bytes;
     Discard(kept_.front());
     kept_.pop_front();
   }
@@ -130,16 +143,7 @@ void Outbox::DeleteAll(const base::Deadline& deadline) {
   for (Round& round : unread_) Discard(round);
   kept_.clear();
   unread_.clear();
-  store_.Delete(read_keys_, deadline);
-  read_keys_.clear();
-  read_size_bytes_ = 0;
-}
-
-std::vector<std::string> Outbox::StandingKeys() const {
-  std::vector<std::string> keys = read_keys_;
-  for (const Round& round : kept_) keys.insert(keys.end(), round.keys.begin(), round.keys.end());
-  for (const Round& round : unread_) keys.insert(keys.end(), round.keys.begin(), round.keys.end());
-  return keys;
+  DeleteRead(deadline);
 }
 
 bool Outbox::RestoreLost(const base::Deadline& deadline) {

@@ -73,10 +73,12 @@ class Outbox {
   // Nobody goes through the rounds up to this one again: their results are deleted with what
   // DeleteBefore finds.
   void Release(uint64_t round);
+  // Of results that are kept for nobody but ranks that are invoked again.
+  uint64_t kept_bytes() const { return kept_bytes_; }
+  // As DeleteBefore, but now, and results as well.
+  void DeleteAllBefore(uint64_t round, const base::Deadline& deadline);
   // Deletes all that was ever written and still stands.
   void DeleteAll(const base::Deadline& deadline);
-
-  std::vector<std::string> StandingKeys() const;
 
   // Puts again all that a peer may still need, if the service has started anew. Returns whether it
   // has. Asks the service for nothing otherwise.
@@ -97,6 +99,7 @@ class Outbox {
     std::vector<Message> messages = {};  // empty if the store is durable
   };
   wire::MessageEncoder TakeEncoder();
+  void DeleteRead(const base::Deadline& deadline);
   Message Encode(const VectorDraft& draft);
   Message Encode(const std::string& key, const wire::MessageId& id, base::ByteSpan payload);
   void Put(uint64_t round, std::vector<Message> messages, const base::Deadline& deadline);
@@ -111,6 +114,7 @@ class Outbox {
   uint64_t restarts_;         // of the service, when all of unread_ was last put or earlier
   std::deque<Round> unread_;  // what a peer may still read
   std::deque<Round> kept_;    // what only a rank invoked again may read, without the bytes
+  uint64_t kept_bytes_ = 0;
   std::vector<std::string> read_keys_;  // what nobody reads again: to be deleted
   uint64_t read_size_bytes_ = 0;
   std::vector<wire::MessageEncoder> spare_encoders_;

@@ -155,6 +155,11 @@ std::vector<base::Blob> StoreCommunicator::AllGather(base::ByteSpan contribution
   return blobs;
 }
 
+void StoreCommunicator::DeleteReleased() {
+  if (worker_count() == 1) return;
+  outbox_.DeleteAllBefore(round_, round_end_);
+}
+
 void StoreCommunicator::Leave() {
   if (worker_count() == 1 || store_.capabilities().is_durable) return;
   const base::ScopedTimer timer(&stats_.communicating);
@@ -208,8 +213,10 @@ void StoreCommunicator::BeginRound() {
   if (worker_count() == 1) return;
   const base::Clock& clock = membership_.end.clock();
   round_start_ = clock.Now();
-  round_end_ = base::Deadline::Earlier(base::Deadline::After(membership_.round_timeout, clock),
-                                       membership_.end);
+  const base::Duration patience =
+      round_ == 1 ? membership_.start_timeout.value_or(membership_.round_timeout)
+                  : membership_.round_timeout;
+  round_end_ = base::Deadline::Earlier(base::Deadline::After(patience, clock), membership_.end);
 }
 
 std::string StoreCommunicator::KeyOf(const Route& route) const {
@@ -251,7 +258,10 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
   std::vector<wire::Message> messages;
   messages.reserve(routes.size());
   for (size_t i = 0; i < routes.size(); ++i) {
-    if (!blobs[i]) ThrowMissing(routes[i]);
+    if (!blobs[i]) {
+      if (round_ == 1 && membership_.start_timeout) ThrowAbsent(routes, blobs);
+      ThrowMissing(routes[i]);
+    }
     const std::string origin = fmt::format("rank {}: {}", rank(), Describe(routes[i]));
     messages.push_back(wire::DecodeMessage(std::move(*blobs[i]), origin));
     if (messages.back().id != IdOf(routes[i])) {
@@ -286,6 +296,22 @@ bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end, b
     if (outage_end_->Expired()) throw;
     return false;
   }
+}
+
+void StoreCommunicator::ThrowAbsent(std::span<const Route> routes,
+                                    std::span<const std::optional<base::Blob>> blobs) const {
+  std::string absent;
+  int absent_count = 0;
+  for (size_t i = 0; i < routes.size(); ++i) {
+    if (blobs[i]) continue;
+    ++absent_count;
+    absent += fmt::format("{}{}", absent.empty() ? "" : ", ", routes[i].from_rank);
+  }
+  const double waited_s = base::Seconds(membership_.end.clock().Now() - round_start_);
+  throw Error(
+      ErrorCode::kDeadlineExceeded,
+      fmt::format("rank {}: {} of {} workers have not arrived within {}: missing rank {}", rank(),
+                  absent_count, worker_count(), base::FormatSeconds(waited_s), absent));
 }
 
 // A merged vector is late because its rank is, or because one of those is for which that rank

@@ -53,7 +53,8 @@ class StoreCommunicator : public Communicator {
   Announcement announced() const final { return announced_; }
   uint64_t rounds() const final { return round_; }
   void ReleaseResults() final { released_round_ = round_; }
-  std::vector<std::string> StandingKeys() const final { return outbox_.StandingKeys(); }
+  uint64_t kept_bytes() const final { return outbox_.kept_bytes(); }
+  void DeleteReleased() final;
 
   void AllReduceSum(std::span<double> scalars, std::span<float> vector) final;
   std::vector<base::Blob> AllGather(base::ByteSpan contribution) final;
@@ -122,6 +123,9 @@ class StoreCommunicator : public Communicator {
   // `patience`, because the writer may be gone. Returns whether they came.
   bool WaitInLeave(std::span<const Route> routes, base::Duration patience);
   [[noreturn]] void ThrowMissing(const Route& route);
+  // The same for the first round of a generation: names all that are missing.
+  [[noreturn]] void ThrowAbsent(std::span<const Route> routes,
+                                std::span<const std::optional<base::Blob>> blobs) const;
 
   store::Store& store_;
   Membership membership_;

@@ -94,6 +94,11 @@ class DualSolver final : public ProximalSolver {
     return result;
   }
 
+  void VisitState(wire::State& state) override {
+    state.Visit("solver_beta", std::span(beta_));
+    state.Visit("solver_passes", passes_run_);
+  }
+
  private:
   double& Beta(int64_t r, int64_t k) { return beta_[static_cast<size_t>(r * n_outputs_ + k)]; }
 

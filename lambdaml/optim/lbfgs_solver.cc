@@ -64,6 +64,8 @@ class LbfgsSolver final : public ProximalSolver {
             .inaccuracy = result.relative_gradient};
   }
 
+  void VisitState(wire::State&) override {}
+
  private:
   model::Objective& objective_;
   LbfgsSolverOptions options_;

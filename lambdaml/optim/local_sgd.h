@@ -40,6 +40,8 @@ class LocalSgd {
   model::LossStats RunEpoch(const LearningRate& lr, int64_t first_step,
                             std::span<const int64_t> batch_order, std::span<float> w);
 
+  void VisitState(wire::State& state) { update_.VisitState(state); }
+
  private:
   model::LossStats RunScaledEpoch(const LearningRate& lr, int64_t first_step,
                                   std::span<const int64_t> batch_order, std::span<float> w);

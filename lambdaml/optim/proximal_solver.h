@@ -13,6 +13,7 @@
 
 #include "lambdaml/model/linear_objective.h"
 #include "lambdaml/model/objective.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::optim {
 
@@ -30,6 +31,9 @@ class ProximalSolver {
 
   // rho > 0. x: where to start from, and the result. Reaching a limit of passes is no error.
   virtual ProximalResult Solve(double rho, std::span<const float> anchor, std::span<float> x) = 0;
+
+  // What the result of the next call depends on beside its arguments.
+  virtual void VisitState(wire::State& state) = 0;
 };
 
 struct LbfgsSolverOptions {

@@ -40,6 +40,11 @@ class SgdSolver final : public ProximalSolver {
     return result;
   }
 
+  void VisitState(wire::State& state) override {
+    state.Visit("solver_lr", options_.lr);
+    state.Visit("solver_epochs", epochs_run_);
+  }
+
  private:
   static void Subtract(std::span<const float> anchor, std::span<float> x) {
     for (size_t i = 0; i < x.size(); ++i) x[i] -= anchor[i];

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lambdaml/optim/regularizer.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::optim {
 
@@ -18,6 +19,8 @@ class SgdUpdate {
 
   // η = lr. Overwrites `gradient`.
   void Apply(double lr, std::span<float> gradient, std::span<float> w);
+
+  void VisitState(wire::State& state) { state.Visit("velocity", std::span(velocity_)); }
 
  private:
   Regularizer regularizer_;

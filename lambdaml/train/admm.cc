@@ -46,14 +46,18 @@ class Admm final : public Algorithm {
         tolerance_(job.tolerance),
         adapts_rho_(!job.rho),
         workers_(exchange.worker_count()),
-        rho_(job.rho ? *job.rho : InitialRho()),
+        rho_(job.rho.value_or(0)),
         x_(initial),
         u_(initial.size(), 0.0F),
         z_(std::move(initial)),
         previous_z_(z_.size()),
         anchor_(z_.size()) {}
 
-  model::LossStats RunEpoch(int64_t epoch) override {
+  void Begin() override {
+    if (adapts_rho_) rho_ = InitialRho();
+  }
+
+  model::LossStats RunStep(int64_t epoch, int64_t /*step*/) override {
     round_ = epoch;
     for (size_t i = 0; i < z_.size(); ++i) anchor_[i] = z_[i] - u_[i];
     solver_.Solve(rho_, anchor_, x_);
@@ -96,6 +100,21 @@ class Admm final : public Algorithm {
 
   std::vector<std::pair<std::string, double>> Details() const override {
     return {{"primal_residual", primal_}, {"dual_residual", dual_}};
+  }
+
+  void VisitState(wire::RankState& state) override {
+    state.shared.Visit("rho", rho_);
+    state.shared.Visit("z", std::span(z_));
+    state.shared.Visit("round", round_);
+    state.shared.Visit("dual_residual", dual_residual_);
+    state.shared.Visit("first_dual_residual", first_dual_residual_);
+    state.shared.Visit("awaited_dual_residual", awaited_.dual_residual);
+    state.shared.Visit("awaited_norm_sq", awaited_.consensus_norm_sq);
+    state.shared.Visit("primal", primal_);
+    state.shared.Visit("dual", dual_);
+    state.own.Visit("x", std::span(x_));
+    state.own.Visit("u", std::span(u_));
+    solver_.VisitState(state.own);
   }
 
  private:

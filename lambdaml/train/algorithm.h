@@ -13,6 +13,7 @@
 #include "lambdaml/optim/regularizer.h"
 #include "lambdaml/train/exchange.h"
 #include "lambdaml/wire/job.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::optim {
 class ProximalSolver;
@@ -34,18 +35,29 @@ class Algorithm {
  public:
   virtual ~Algorithm() = default;
 
-  // Runs one epoch (0, 1, …). Returns loss and accuracy over this worker's training rows: at the
-  // parameters each row's step saw, or, for ADMM, at the epoch's result.
-  virtual model::LossStats RunEpoch(int64_t epoch) = 0;
+  // Derives what nobody gave from the data. Either Begin or Resume is called, and first. Takes
+  // rounds.
+  virtual void Begin() {}
+  // The state has been restored.
+  virtual void Resume() {}
+
+  virtual int64_t steps_per_epoch() const { return 1; }
+
+  // Runs one step of one epoch (both 0, 1, …). Returns loss and accuracy over this worker's
+  // training rows in it: at the parameters the step saw, or, for ADMM, at its result.
+  virtual model::LossStats RunStep(int64_t epoch, int64_t step) = 0;
 
   virtual std::span<const float> parameters() const = 0;
+
+  // All that later steps depend on, between any two.
+  virtual void VisitState(wire::RankState& state) = 0;
 
   // Called once when every rank has ended its last epoch: asynchronous algorithms take the finished
   // model here.
   virtual void Settle() {}
 
   // Adds what the algorithm wants summed over ranks at the epoch's end. The trainer's order is
-  // RunEpoch(k+1), OnSums(of k), AddSums(of k+1).
+  // the steps of k+1, OnSums(of k), AddSums(of k+1).
   virtual void AddSums(EpochSums& /*mine*/) {}
 
   // Learns of the sums of the epoch before (exchange.h: one round late). True: the algorithm's own
@@ -58,7 +70,7 @@ class Algorithm {
 
 // The factories: `initial` are the parameters to start from, equal on all ranks. All of the job's
 // optionals that concern the algorithm must be settled (job_defaults.h), `lr` and `rho` excepted,
-// which may be derived from the data in a round of their own.
+// which Begin may derive from the data in a round of their own.
 
 // Gradient averaging: synchronous mini-batch SGD. Equation and exactness: docs/algorithms.md.
 // Each step: one round of parameter_count float32 and one count.

@@ -136,8 +136,9 @@ class CnnWorker final : public WorkerWorkload {
     return shards_.train.rows() + shards_.valid.rows();
   }
 
-  WorkloadResult Train(Peers& peers,
-                       const std::function<void(const report::EpochRecord&)>& on_epoch) override {
+  std::optional<WorkloadResult> Train(
+      Peers& peers, Generation& /*generation*/,
+      const std::function<void(const report::EpochRecord&)>& on_epoch) override {
     nn::Network network({.architecture = ArchitectureOfJob(job_),
                          .n_classes = ClassCountOf(job_),
                          .batch_size_max = *job_.batch_size,

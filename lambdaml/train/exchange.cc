@@ -30,6 +30,17 @@ EpochSums Unpack(std::span<const double, kSumCount> values) {
           .dual_norm_sq = values[10]};
 }
 
+void VisitOptional(std::string_view name, std::optional<EpochSums>& sums, wire::State& state) {
+  bool has_value = sums.has_value();
+  state.Visit(name, has_value);
+  if (has_value) {
+    if (!sums) sums.emplace();
+    VisitState(name, *sums, state);
+  } else {
+    sums.reset();
+  }
+}
+
 }  // namespace
 
 void Exchange::Sum(std::span<double> scalars, std::span<float> vector) {
@@ -56,6 +67,17 @@ std::optional<EpochSums> Exchange::TakeSums() { return std::exchange(summed_, st
 
 void Exchange::Flush() {
   if (attached_) Sum({}, {});
+}
+
+void Exchange::VisitState(wire::RankState& state) {
+  VisitOptional("attached", attached_, state.own);
+  VisitOptional("summed", summed_, state.shared);
+}
+
+void VisitState(std::string_view name, EpochSums& sums, wire::State& state) {
+  std::array<double, kSumCount> packed = Pack(sums);
+  state.Visit(name, std::span<double>(packed));
+  sums = Unpack(packed);
 }
 
 }  // namespace lambdaml::train

@@ -8,10 +8,12 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/model/objective.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::train {
 
@@ -26,6 +28,8 @@ struct EpochSums {
   double local_norm_sq = 0;
   double dual_norm_sq = 0;
 };
+
+void VisitState(std::string_view name, EpochSums& sums, wire::State& state);
 
 // Threads: one.
 class Exchange {
@@ -47,6 +51,8 @@ class Exchange {
 
   // A round of its own for what is attached; none if nothing is.
   void Flush();
+
+  void VisitState(wire::RankState& state);
 
  private:
   comm::Communicator& communicator_;

@@ -55,7 +55,7 @@ std::string OwnLines(std::string_view log) {
   return own;
 }
 
-base::Error ErrorOf(int64_t rank, size_t workers, const faas::InvokeResult& result) {
+base::Error ErrorOf(int64_t rank, int64_t workers, const faas::InvokeResult& result) {
   std::string type = "Unhandled";
   std::string message = result.payload;
   try {
@@ -73,27 +73,42 @@ base::Error ErrorOf(int64_t rank, size_t workers, const faas::InvokeResult& resu
   return base::Error(CodeOfErrorType(type), std::move(text));
 }
 
+// Whether the same invocation might do better: not where the job itself is at fault.
+bool MayPass(base::ErrorCode code) {
+  return code == base::ErrorCode::kUnavailable || code == base::ErrorCode::kDeadlineExceeded ||
+         code == base::ErrorCode::kInternal;
+}
+
+// Adds what a later invocation of the same rank did.
+void Add(WorkerReport& total, WorkerReport more, bool is_first) {
+  if (!is_first) {
+    more.started_epoch_ms = total.started_epoch_ms;
+    more.load_seconds += total.load_seconds;
+    more.compute_seconds += total.compute_seconds;
+    more.synchronise_seconds += total.synchronise_seconds;
+    more.resident_bytes_max = std::max(more.resident_bytes_max, total.resident_bytes_max);
+    more.uses.insert(more.uses.end(), total.uses.begin(), total.uses.end());
+  }
+  total = std::move(more);
+}
+
 }  // namespace
 
-Gang::Gang(faas::Invoker& invoker, const std::string& function_name,
-           std::vector<std::string> payloads, const base::Deadline& deadline)
+Gang::Gang(faas::Invoker& invoker, GangOptions options)
     : invoker_(invoker),
-      function_name_(function_name),
-      deadline_(deadline),
-      payloads_(std::move(payloads)),
-      running_(payloads_.size()),
-      responses_(payloads_.size()) {
-  threads_.reserve(payloads_.size());
-  for (size_t i = 0; i < payloads_.size(); ++i) {
-    const auto rank = static_cast<int64_t>(i);
+      options_(std::move(options)),
+      running_(options_.worker_count),
+      reports_(static_cast<size_t>(options_.worker_count)),
+      generations_(static_cast<size_t>(options_.worker_count), 0) {
+  threads_.reserve(static_cast<size_t>(options_.worker_count));
+  for (int64_t rank = 0; rank < options_.worker_count; ++rank) {
     try {
-      threads_.emplace_back([this, rank, i] { InvokeWorker(rank, payloads_[i]); });
+      threads_.emplace_back([this, rank] { RunWorker(rank); });
     } catch (const std::system_error& error) {
       // Without a thread the worker is one that failed to start; those before it run.
-      End(rank, "",
-          WorkerFailure{rank, base::Error(base::ErrorCode::kResourceExhausted,
-                                          fmt::format("worker {} of {} cannot be invoked: {}", rank,
-                                                      payloads_.size(), error.what()))});
+      End(rank, base::Error(base::ErrorCode::kResourceExhausted,
+                            fmt::format("worker {} of {} cannot be invoked: {}", rank,
+                                        options_.worker_count, error.what())));
     }
   }
 }
@@ -102,31 +117,63 @@ Gang::~Gang() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Gang::InvokeWorker(int64_t rank, const std::string& payload) {
-  std::string response;
-  std::optional<WorkerFailure> failure;
-  try {
-    faas::InvokeResult result = invoker_.Invoke(function_name_, payload, deadline_);
-    if (result.failed()) {
-      failure = WorkerFailure{rank, ErrorOf(rank, payloads_.size(), result)};
-    } else {
-      response = std::move(result.payload);
+void Gang::RunWorker(int64_t rank) {
+  int64_t generation = options_.generation;
+  int64_t attempt = 1;
+  while (true) {
+    try {
+      WorkerReport report = Invoke(rank, generation, attempt);
+      const std::lock_guard lock(mutex_);
+      auto& ended = generations_[static_cast<size_t>(rank)];
+      const bool is_finished = report.is_finished;
+      Add(reports_[static_cast<size_t>(rank)], std::move(report), ended == 0);
+      ++ended;
+      if (is_finished) break;
+      ++generation;
+      attempt = 1;
+    } catch (const base::Error& error) {
+      if (stopping_ || !MayPass(error.code()) || attempt > options_.max_restarts) {
+        const std::string where =
+            attempt == 1 ? "" : fmt::format(" (attempt {} of generation {})", attempt, generation);
+        return End(rank, base::Error(error.code(), error.message() + where));
+      }
+      ++attempt;
+      NoteRestart(rank, generation, error);
     }
-  } catch (const base::Error& error) {
-    failure = WorkerFailure{
-        rank, base::Error(error.code(), fmt::format("worker {} of {}: {}", rank, payloads_.size(),
-                                                    error.message()))};
-  } catch (const std::exception& error) {
-    failure = WorkerFailure{rank, base::Error(base::ErrorCode::kInternal,
-                                              fmt::format("worker {}: {}", rank, error.what()))};
   }
-  End(rank, std::move(response), std::move(failure));
+  End(rank, std::nullopt);
 }
 
-void Gang::End(int64_t rank, std::string response, std::optional<WorkerFailure> failure) {
+WorkerReport Gang::Invoke(int64_t rank, int64_t generation, int64_t attempt) {
+  const int64_t workers = options_.worker_count;
+  try {
+    if (stopping_) throw base::Error(base::ErrorCode::kCancelled, "the job is being stopped");
+    const faas::InvokeResult result =
+        invoker_.Invoke(options_.function_name, options_.payload_of(rank, generation, attempt),
+                        base::Deadline::After(options_.patience));
+    if (result.failed()) throw ErrorOf(rank, workers, result);
+    return WorkerReportFromJson(
+        base::Json::Parse(result.payload, fmt::format("the response of worker {}", rank)));
+  } catch (const base::Error& error) {
+    if (error.message().starts_with("worker ")) throw;
+    throw base::Error(error.code(),
+                      fmt::format("worker {} of {}: {}", rank, workers, error.message()));
+  } catch (const std::exception& error) {
+    throw base::Error(base::ErrorCode::kInternal,
+                      fmt::format("worker {} of {}: {}", rank, workers, error.what()));
+  }
+}
+
+void Gang::NoteRestart(int64_t rank, int64_t generation, const base::Error& error) {
   const std::lock_guard lock(mutex_);
-  responses_[static_cast<size_t>(rank)] = std::move(response);
-  if (failure && !failure_) failure_ = std::move(failure);
+  ++restarts_;
+  options_.on_restart(fmt::format("starting worker {} again, in generation {}: {}", rank,
+                                  generation, error.message()));
+}
+
+void Gang::End(int64_t rank, std::optional<base::Error> error) {
+  const std::lock_guard lock(mutex_);
+  if (error && !failure_) failure_ = WorkerFailure{rank, *std::move(error)};
   --running_;
   ended_.notify_all();
 }
@@ -141,9 +188,19 @@ std::optional<WorkerFailure> Gang::failure() const {
   return failure_;
 }
 
-std::vector<std::string> Gang::TakeResponses() {
+std::vector<WorkerReport> Gang::TakeReports() {
   const std::lock_guard lock(mutex_);
-  return std::move(responses_);
+  return std::move(reports_);
+}
+
+int64_t Gang::generations() const {
+  const std::lock_guard lock(mutex_);
+  return *std::ranges::max_element(generations_);
+}
+
+int64_t Gang::restarts() const {
+  const std::lock_guard lock(mutex_);
+  return restarts_;
 }
 
 }  // namespace lambdaml::train

@@ -16,36 +16,42 @@ class GradAvg final : public Algorithm {
       : problem_(problem),
         exchange_(exchange),
         job_(job),
-        steps_(StepsPerEpoch(problem, *job.batch_size)),
-        lr_(LearningRateOf(problem, exchange, job, *job.n_epochs * steps_)),
+        batches_(job, StepsPerEpoch(problem, *job.batch_size)),
         update_(problem.regularizer, problem.objective.penalised(), job.momentum.value_or(0)),
         w_(std::move(initial)),
         gradient_(w_.size()) {}
 
-  model::LossStats RunEpoch(int64_t epoch) override {
-    model::LossStats stats;
-    int64_t step = epoch * steps_;
-    for (const int64_t batch : BatchOrder(job_, epoch, steps_)) {
-      const model::RowRange rows =
-          optim::BatchRows(problem_.objective.rows(), batch, *job_.batch_size);
-      stats += problem_.objective.Gradient(rows, w_, gradient_);
-      std::array<double, 1> count = {static_cast<double>(rows.size())};
-      exchange_.Sum(count, gradient_);
-      const auto scale = static_cast<float>(1 / count[0]);
-      for (float& value : gradient_) value *= scale;
-      update_.Apply(lr_.At(step++), gradient_, w_);
-    }
+  void Begin() override { initial_lr_ = InitialLearningRate(problem_, exchange_, job_); }
+
+  int64_t steps_per_epoch() const override { return batches_.per_epoch(); }
+
+  model::LossStats RunStep(int64_t epoch, int64_t step) override {
+    const model::RowRange rows =
+        optim::BatchRows(problem_.objective.rows(),
+                         batches_.OrderOf(epoch)[static_cast<size_t>(step)], *job_.batch_size);
+    const model::LossStats stats = problem_.objective.Gradient(rows, w_, gradient_);
+    std::array<double, 1> count = {static_cast<double>(rows.size())};
+    exchange_.Sum(count, gradient_);
+    const auto scale = static_cast<float>(1 / count[0]);
+    for (float& value : gradient_) value *= scale;
+    update_.Apply(batches_.LrAt(initial_lr_, epoch, step), gradient_, w_);
     return stats;
   }
 
   std::span<const float> parameters() const override { return w_; }
 
+  void VisitState(wire::RankState& state) override {
+    state.shared.Visit("lr", initial_lr_);
+    state.shared.Visit("w", std::span(w_));
+    update_.VisitState(state.shared);
+  }
+
  private:
   const Problem& problem_;
   Exchange& exchange_;
   const wire::Job& job_;
-  const int64_t steps_;
-  const optim::LearningRate lr_;
+  Batches batches_;
+  double initial_lr_ = 0;
   optim::SgdUpdate update_;
   std::vector<float> w_;
   std::vector<float> gradient_;

@@ -9,21 +9,26 @@ namespace {
 
 class Lloyd {
  public:
-  Lloyd(model::KMeansShard& shard, const RowExchange& rows, model::Centroids initial,
+  Lloyd(model::KMeansShard& shard, const RowExchange& rows, Generation& generation,
         const KmeansOptions& options)
-      : shard_(shard),
-        rows_(rows),
-        options_(options),
-        step_(initial.k, initial.n_features),
-        epoch_start_(Now()),
-        communicated_(options.communicating()) {
-    result_.centroids = std::move(initial);
-  }
+      : shard_(shard), rows_(rows), generation_(generation), options_(options) {}
 
-  KmeansResult Run() {
-    Assign();
-    result_.initial_inertia = result_.inertia;
+  std::optional<KmeansResult> Run(const KmeansStart& start) {
+    const StateVisitor visit = [this](wire::RankState& state) { VisitState(state.shared); };
+    if (generation_.has_state()) {
+      generation_.Restore(visit);
+      StartEpoch();
+      // The rows' clusters are no part of the state: they follow from the centroids.
+      shard_.Assign(result_.centroids, {}, {});
+    } else {
+      result_.centroids = start();
+      MakeStep();
+      StartEpoch();
+      Assign();
+      result_.initial_inertia = result_.inertia;
+    }
     while (result_.stopped_by.empty()) {
+      if (!generation_.GoesOn(result_.epochs, result_.epochs > 0, visit)) return std::nullopt;
       Update();
       if (!result_.stopped_by.empty()) break;
       Assign();
@@ -41,6 +46,20 @@ class Lloyd {
 
  private:
   static base::TimePoint Now() { return base::SystemClock().Now(); }
+
+  void VisitState(wire::State& shared) {
+    result_.VisitState(shared);
+    shared.Visit("reseeded_last", reseeded_);
+    if (!shared.is_saving()) MakeStep();
+    step_.VisitState(shared);
+  }
+
+  void MakeStep() { step_ = ClusterSums(result_.centroids.k, result_.centroids.n_features); }
+
+  void StartEpoch() {
+    epoch_start_ = Now();
+    communicated_ = options_.communicating();
+  }
 
   // Sums, counts, inertia and changes of all ranks at the present centroids.
   void Assign() {
@@ -114,8 +133,7 @@ class Lloyd {
   }
 
   void Report() {
-    const base::TimePoint now = Now();
-    const double seconds = base::Seconds(now - epoch_start_);
+    const double seconds = base::Seconds(Now() - epoch_start_);
     const base::Duration communicated = options_.communicating();
     report::EpochRecord record = {.epoch = result_.epochs,
                                   .objective = report::Objective::kInertia,
@@ -128,25 +146,26 @@ class Lloyd {
                     {"empty", static_cast<double>(EmptyClusters().size())},
                     {"reseeded", static_cast<double>(reseeded_)}};
     options_.on_epoch(record);
-    epoch_start_ = now;
-    communicated_ = communicated;
+    StartEpoch();
   }
 
   model::KMeansShard& shard_;
   const RowExchange& rows_;
+  Generation& generation_;
   const KmeansOptions& options_;
-  ClusterSums step_;  // at the present centroids
+  ClusterSums step_{0, 0};  // at the present centroids
   KmeansResult result_;
   int64_t reseeded_ = 0;  // in the last update
   base::TimePoint epoch_start_;
-  base::Duration communicated_;  // at the epoch's start
+  base::Duration communicated_{};  // at the epoch's start
 };
 
 }  // namespace
 
-KmeansResult RunLloyd(model::KMeansShard& shard, const RowExchange& rows, model::Centroids initial,
-                      const KmeansOptions& options) {
-  return Lloyd(shard, rows, std::move(initial), options).Run();
+std::optional<KmeansResult> RunLloyd(model::KMeansShard& shard, const RowExchange& rows,
+                                     const KmeansStart& start, Generation& generation,
+                                     const KmeansOptions& options) {
+  return Lloyd(shard, rows, generation, options).Run(start);
 }
 
 }  // namespace lambdaml::train

@@ -18,14 +18,17 @@
 // given a row ("convergence").
 #pragma once
 
+#include <optional>
+
 #include "lambdaml/model/kmeans_shard.h"
 #include "lambdaml/train/kmeans_training.h"
 
 namespace lambdaml::train {
 
-// The same result on every rank. `shard` holds the rows of `rows`. Errors: those of the
-// communicator.
-KmeansResult RunLloyd(model::KMeansShard& shard, const RowExchange& rows, model::Centroids initial,
-                      const KmeansOptions& options);
+// The same result on every rank; nothing if the generation ended first. `shard` holds the rows of
+// `rows`. Errors: those of the communicator.
+std::optional<KmeansResult> RunLloyd(model::KMeansShard& shard, const RowExchange& rows,
+                                     const KmeansStart& start, Generation& generation,
+                                     const KmeansOptions& options);
 
 }  // namespace lambdaml::train

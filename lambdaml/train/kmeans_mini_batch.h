@@ -15,6 +15,8 @@
 // they are.
 #pragma once
 
+#include <optional>
+
 #include "lambdaml/train/kmeans_training.h"
 
 namespace lambdaml::train {
@@ -22,7 +24,8 @@ namespace lambdaml::train {
 struct MiniBatchOptions {
   int64_t batch_size = 0;  // rows of each worker in a step
   uint64_t seed = 0;
-  comm::SharedModel* shared = nullptr;  // of SharedModelSize numbers; nullptr: synchronous
+  // Of SharedModelSize numbers; nullptr: synchronous.
+  comm::SharedModel* shared = nullptr;
 };
 
 // The numbers of the shared model: S, then n.
@@ -31,8 +34,10 @@ size_t SharedModelSize(int64_t k, int64_t n_features);
 // The result is the same on every rank but for an asynchronous run's epochs. An epoch's inertia is
 // that of its rows when they were assigned, of all ranks or, asynchronously, of this one; the
 // result's is that of all rows to the finished centroids. threshold is for synchronous runs.
-KmeansResult RunMiniBatch(const RowExchange& rows, model::Centroids initial,
-                          const KmeansOptions& options, const MiniBatchOptions& mini_batch,
-                          base::ThreadPool& pool);
+// Nothing if the generation ended first.
+std::optional<KmeansResult> RunMiniBatch(const RowExchange& rows, const KmeansStart& start,
+                                         Generation& generation, const KmeansOptions& options,
+                                         const MiniBatchOptions& mini_batch,
+                                         base::ThreadPool& pool);
 
 }  // namespace lambdaml::train

@@ -15,6 +15,17 @@ double Movement(const model::Centroids& from, const model::Centroids& to) {
   return total / static_cast<double>(to.k);
 }
 
+void KmeansResult::VisitState(wire::State& shared) {
+  shared.Visit("k", centroids.k);
+  shared.Visit("n_features", centroids.n_features);
+  shared.Visit("centroids", centroids.values);
+  shared.Visit("epochs", epochs);
+  shared.Visit("initial_inertia", initial_inertia);
+  shared.Visit("inertia", inertia);
+  shared.Visit("movement", movement);
+  shared.Visit("reseeded", reseeded);
+}
+
 ClusterSums::ClusterSums(int64_t k, int64_t n_features)
     : n_features_(n_features),
       sum_count_(static_cast<size_t>(k * n_features)),
@@ -28,6 +39,11 @@ void ClusterSums::AddOverRanks(comm::Communicator& peers) {
   peers.AllReduceSum(values_, {});
   std::transform(travelling.begin(), travelling.end(), counts_.begin(),
                  [](double count) { return static_cast<int64_t>(count); });
+}
+
+void ClusterSums::VisitState(wire::State& shared) {
+  shared.Visit("sums", std::span(values_));
+  shared.Visit("counts", counts_);
 }
 
 }  // namespace lambdaml::train

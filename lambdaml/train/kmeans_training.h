@@ -11,9 +11,13 @@
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/model/kmeans_centroids.h"
 #include "lambdaml/report/run_record.h"
+#include "lambdaml/train/generation.h"
 #include "lambdaml/train/kmeans_rows.h"
 
 namespace lambdaml::train {
+
+// Chooses the first centroids, the same on every rank. May take rounds.
+using KmeansStart = std::function<model::Centroids()>;
 
 struct KmeansOptions {
   int64_t epochs_max = 0;
@@ -31,6 +35,9 @@ struct KmeansResult {
   double movement = 0;
   int64_t reseeded = 0;  // empty clusters that were given a row, in all epochs
   std::vector<int64_t> cluster_sizes;
+
+  // What is the same on every rank.
+  void VisitState(wire::State& shared);
 };
 
 // The mean over the clusters of how far their centroids moved: Σ_c ‖to_c − from_c‖ / k.
@@ -57,9 +64,11 @@ class ClusterSums {
   // Sums, counts and measures become those of all ranks. One round.
   void AddOverRanks(comm::Communicator& peers);
 
+  void VisitState(wire::State& shared);
+
  private:
-  const int64_t n_features_;
-  const size_t sum_count_;
+  int64_t n_features_;
+  size_t sum_count_;
   std::vector<double> values_;  // sums, then counts on their way, then measures
   std::vector<int64_t> counts_;
 };

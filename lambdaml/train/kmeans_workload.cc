@@ -144,35 +144,41 @@ class KmeansWorker final : public WorkerWorkload {
     return rows_.rows();
   }
 
-  WorkloadResult Train(Peers& peers,
-                       const std::function<void(const report::EpochRecord&)>& on_epoch) override {
+  std::optional<WorkloadResult> Train(
+      Peers& peers, Generation& generation,
+      const std::function<void(const report::EpochRecord&)>& on_epoch) override {
     const RowExchange rows(rows_, *numbers_, peers.communicator());
     const KmeansOptions options = {.epochs_max = *job_.n_epochs,
                                    .threshold = *job_.threshold,
                                    .communicating = [&] { return peers.communicating(); },
                                    .on_epoch = on_epoch};
-    const KmeansResult result = Run(rows, peers, options);
+    const std::optional<KmeansResult> result = Run(rows, peers, generation, options);
+    if (!result) return std::nullopt;
     WorkloadResult finished;
-    finished.outcome = OutcomeOf(result);
-    if (job_.worker_index == 0) finished.model = model::FormatCentroidsNpy(result.centroids);
+    finished.outcome = OutcomeOf(*result);
+    if (job_.worker_index == 0) finished.model = model::FormatCentroidsNpy(result->centroids);
     return finished;
   }
 
  private:
-  KmeansResult Run(const RowExchange& rows, Peers& peers, const KmeansOptions& options) {
+  std::optional<KmeansResult> Run(const RowExchange& rows, Peers& peers, Generation& generation,
+                                  const KmeansOptions& options) {
     const auto seed = static_cast<uint64_t>(job_.seed);
-    model::Centroids initial =
-        job_.init_model.empty() ? InitialCentroids(rows, *job_.init, *job_.n_clusters, seed, pool_)
-                                : LoadInitialCentroids(job_.init_model);
+    const KmeansStart start = [&] {
+      return job_.init_model.empty()
+                 ? InitialCentroids(rows, *job_.init, *job_.n_clusters, seed, pool_)
+                 : LoadInitialCentroids(job_.init_model);
+    };
     if (!IsMiniBatch(job_)) {
       model::KMeansShard shard(rows_, pool_);
-      return RunLloyd(shard, rows, std::move(initial), options);
+      return RunLloyd(shard, rows, start, generation, options);
     }
     MiniBatchOptions mini_batch = {.batch_size = *job_.batch_size, .seed = seed};
     if (job_.sync_mode == wire::SyncMode::kAsync) {
-      mini_batch.shared = &peers.MakeSharedModel(SharedModelSize(initial.k, initial.n_features));
+      mini_batch.shared =
+          &peers.MakeSharedModel(SharedModelSize(*job_.n_clusters, rows_.n_features()));
     }
-    return RunMiniBatch(rows, std::move(initial), options, mini_batch, pool_);
+    return RunMiniBatch(rows, start, generation, options, mini_batch, pool_);
   }
 
   TrainingOutcome OutcomeOf(const KmeansResult& result) const {

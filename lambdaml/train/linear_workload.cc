@@ -20,6 +20,7 @@
 #include "lambdaml/train/linear_defaults.h"
 #include "lambdaml/train/local_solver.h"
 #include "lambdaml/train/shards.h"
+#include "lambdaml/train/step_size.h"
 #include "lambdaml/train/trainer.h"
 #include "lambdaml/wire/job_options.h"
 
@@ -100,8 +101,9 @@ class LinearWorker final : public WorkerWorkload {
     return shards_.train.rows() + shards_.valid.rows();
   }
 
-  WorkloadResult Train(Peers& peers,
-                       const std::function<void(const report::EpochRecord&)>& on_epoch) override {
+  std::optional<WorkloadResult> Train(
+      Peers& peers, Generation& generation,
+      const std::function<void(const report::EpochRecord&)>& on_epoch) override {
     const Problem problem = {.objective = *train_,
                              .rows_total = shards_.train_rows_total,
                              .rows_max = shards_.train_rows_max,
@@ -111,18 +113,22 @@ class LinearWorker final : public WorkerWorkload {
     comm::SharedModel* const shared =
         async ? &peers.MakeSharedModel(static_cast<size_t>(shards_.shape.parameter_count()))
               : nullptr;
-    const std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(problem, exchange, shared);
+    const std::unique_ptr<Algorithm> algorithm =
+        MakeAlgorithm(problem, exchange, generation, shared);
     const TrainerOptions options = {.epochs_max = EpochsMax(job_),
                                     .patience = job_.patience,
                                     .synchronous = !async,
                                     .communicating = [&] { return peers.communicating(); },
                                     .on_epoch = on_epoch};
-    const TrainerResult result = train::Train(*algorithm, problem, *valid_, exchange, options);
-    return {.outcome = OutcomeOf(result), .model = FormatModel(result.parameters)};
+    const std::optional<TrainerResult> result =
+        train::Train(*algorithm, problem, *valid_, exchange, generation, options);
+    if (!result) return std::nullopt;
+    return WorkloadResult{.outcome = OutcomeOf(*result), .model = FormatModel(result->parameters)};
   }
 
  private:
   std::unique_ptr<Algorithm> MakeAlgorithm(const Problem& problem, Exchange& exchange,
+                                           const Generation& generation,
                                            comm::SharedModel* shared) {
     std::vector<float> initial = InitialParameters();
     switch (*job_.optim) {
@@ -137,7 +143,10 @@ class LinearWorker final : public WorkerWorkload {
       case wire::Optim::kAdmm:
         break;
     }
-    solver_ = MakeLocalSolver(*train_, problem, exchange, job_);
+    // A saved state has the solver's learning rate in it.
+    const bool derives_lr = job_.local_solver == wire::LocalSolver::kSgd && !generation.has_state();
+    const double lr = derives_lr ? InitialLearningRate(problem, exchange, job_) : 0;
+    solver_ = MakeLocalSolver(*train_, problem, job_, lr);
     return MakeAdmm(problem, exchange, job_, std::move(initial), *solver_);
   }
 

@@ -15,14 +15,14 @@ constexpr int64_t kLbfgsIterationsMax = 20;
 }  // namespace
 
 std::unique_ptr<optim::ProximalSolver> MakeLocalSolver(model::LinearObjective& objective,
-                                                       const Problem& problem, Exchange& exchange,
-                                                       const wire::Job& job) {
+                                                       const Problem& problem, const wire::Job& job,
+                                                       double lr) {
   const double data_weight = 1 / static_cast<double>(problem.rows_total);
   const uint64_t seed =
-      base::MixSeed(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(exchange.rank()));
+      base::MixSeed(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(job.worker_index));
   if (job.local_solver == wire::LocalSolver::kSgd) {
     return optim::MakeSgdSolver(objective, {.data_weight = data_weight,
-                                            .lr = InitialLearningRate(problem, exchange, job),
+                                            .lr = lr,
                                             .batch_size = *job.batch_size,
                                             .n_epochs = *job.n_epochs,
                                             .seed = seed});

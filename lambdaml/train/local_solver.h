@@ -10,9 +10,9 @@
 namespace lambdaml::train {
 
 // exact: L-BFGS for the logistic loss, dual coordinate descent for the hinge loss. sgd: n_epochs of
-// mini-batch SGD, whose learning rate, if the job gave none, takes one round to derive.
+// mini-batch SGD with the learning rate `lr`.
 std::unique_ptr<optim::ProximalSolver> MakeLocalSolver(model::LinearObjective& objective,
-                                                       const Problem& problem, Exchange& exchange,
-                                                       const wire::Job& job);
+                                                       const Problem& problem, const wire::Job& job,
+                                                       double lr);
 
 }  // namespace lambdaml::train

@@ -11,18 +11,21 @@ class ModelAvg final : public Algorithm {
  public:
   ModelAvg(const Problem& problem, Exchange& exchange, const wire::Job& job,
            std::vector<float> initial)
-      : exchange_(exchange),
+      : problem_(problem),
+        exchange_(exchange),
         job_(job),
-        steps_(StepsPerEpoch(problem, *job.batch_size)),
+        batches_(job, StepsPerEpoch(problem, *job.batch_size)),
         weight_(static_cast<double>(problem.objective.rows()) /
                 static_cast<double>(problem.rows_total)),
-        lr_(LearningRateOf(problem, exchange, job, *job.n_epochs * steps_)),
         local_(problem.objective, LocalSgdOptionsOf(problem, job)),
         w_(std::move(initial)) {}
 
-  model::LossStats RunEpoch(int64_t epoch) override {
-    const model::LossStats stats =
-        local_.RunEpoch(lr_, epoch * steps_, BatchOrder(job_, epoch, steps_), w_);
+  void Begin() override { initial_lr_ = InitialLearningRate(problem_, exchange_, job_); }
+
+  // An epoch is one step, because only at its end do the ranks meet.
+  model::LossStats RunStep(int64_t epoch, int64_t /*step*/) override {
+    const model::LossStats stats = local_.RunEpoch(
+        batches_.Rate(initial_lr_), epoch * batches_.per_epoch(), batches_.OrderOf(epoch), w_);
     for (float& value : w_) value = static_cast<float>(weight_ * value);
     exchange_.Sum({}, w_);
     return stats;
@@ -30,12 +33,19 @@ class ModelAvg final : public Algorithm {
 
   std::span<const float> parameters() const override { return w_; }
 
+  void VisitState(wire::RankState& state) override {
+    state.shared.Visit("lr", initial_lr_);
+    state.shared.Visit("w", std::span(w_));
+    local_.VisitState(state.own);
+  }
+
  private:
+  const Problem& problem_;
   Exchange& exchange_;
   const wire::Job& job_;
-  const int64_t steps_;
+  Batches batches_;
   const double weight_;  // this rank's share of the rows
-  const optim::LearningRate lr_;
+  double initial_lr_ = 0;
   optim::LocalSgd local_;
   std::vector<float> w_;
 };

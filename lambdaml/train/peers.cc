@@ -3,13 +3,16 @@
 namespace lambdaml::train {
 namespace {
 
-comm::Membership MembershipOf(const wire::Job& job, const base::Deadline& end) {
-  const bool async = job.sync_mode == wire::SyncMode::kAsync;
-  return {.job = job.job_id,
-          .rank = static_cast<int>(job.worker_index),
-          .worker_count = static_cast<int>(job.n_workers),
-          .round_timeout = async ? end.Remaining() : base::FromSeconds(job.round_timeout_s),
-          .end = end};
+comm::Membership MembershipOf(const wire::Job& job, const base::Deadline& end,
+                              CheckpointedGeneration* generation) {
+  comm::Membership membership = {.job = job.job_id,
+                                 .rank = static_cast<int>(job.worker_index),
+                                 .worker_count = static_cast<int>(job.n_workers),
+                                 .round_timeout = base::FromSeconds(job.round_timeout_s),
+                                 .start_timeout = base::FromSeconds(job.start_timeout_s),
+                                 .end = end};
+  if (generation != nullptr) generation->Describe(membership);
+  return membership;
 }
 
 comm::Pattern PatternOf(const wire::Job& job) {
@@ -19,9 +22,10 @@ comm::Pattern PatternOf(const wire::Job& job) {
 
 }  // namespace
 
-Peers::Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end)
+Peers::Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end,
+             CheckpointedGeneration* generation)
     : channel_(channel),
-      membership_(MembershipOf(job, end)),
+      membership_(MembershipOf(job, end, generation)),
       communicator_(comm::MakeCommunicator(PatternOf(job), channel, membership_)) {}
 
 comm::SharedModel& Peers::MakeSharedModel(size_t length) {

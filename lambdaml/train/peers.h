@@ -7,6 +7,7 @@
 #include "lambdaml/base/clock.h"
 #include "lambdaml/comm/make_communicator.h"
 #include "lambdaml/store/store.h"
+#include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/wire/job.h"
 
 namespace lambdaml::train {
@@ -14,11 +15,12 @@ namespace lambdaml::train {
 // Threads: one.
 class Peers {
  public:
-  // The channel must live as long; `end` is that of this worker's invocation. Nothing is asked of
-  // the channel yet.
-  Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end);
+  // The channel and the generation must live as long; `end` is that of this worker's invocation.
+  // Without a generation it is taken to outlast the job. Nothing is asked of the channel yet.
+  Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end,
+        CheckpointedGeneration* generation = nullptr);
 
-  // In the job's pattern. Asynchronous workers meet only at the end, and then wait for the slowest.
+  // In the job's pattern.
   comm::Communicator& communicator() { return *communicator_; }
 
   // The shared model of an asynchronous job. To be called once. Errors: kInvalidArgument if the

@@ -35,12 +35,6 @@ double InitialLearningRate(const Problem& problem, Exchange& exchange, const wir
   return curvature > 0 ? 1 / curvature : 1;
 }
 
-optim::LearningRate LearningRateOf(const Problem& problem, Exchange& exchange, const wire::Job& job,
-                                   int64_t steps_total) {
-  return optim::LearningRate(ScheduleOf(job.lr_schedule),
-                             InitialLearningRate(problem, exchange, job), steps_total);
-}
-
 optim::LocalSgdOptions LocalSgdOptionsOf(const Problem& problem, const wire::Job& job) {
   return {.batch_size = *job.batch_size,
           .momentum = job.momentum.value_or(0),
@@ -55,6 +49,18 @@ int64_t StepsPerEpoch(const Problem& problem, int64_t batch_size) {
 std::vector<int64_t> BatchOrder(const wire::Job& job, int64_t epoch, int64_t steps) {
   return base::Permutation(
       steps, base::MixSeed(static_cast<uint64_t>(job.seed), static_cast<uint64_t>(epoch)));
+}
+
+std::span<const int64_t> Batches::OrderOf(int64_t epoch) {
+  if (epoch != epoch_) {
+    order_ = BatchOrder(job_, epoch, per_epoch_);
+    epoch_ = epoch;
+  }
+  return order_;
+}
+
+optim::LearningRate Batches::Rate(double initial) const {
+  return optim::LearningRate(ScheduleOf(job_.lr_schedule), initial, *job_.n_epochs * per_epoch_);
 }
 
 }  // namespace lambdaml::train

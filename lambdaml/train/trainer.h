@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lambdaml/report/run_record.h"
 #include "lambdaml/train/algorithm.h"
+#include "lambdaml/train/generation.h"
 
 namespace lambdaml::train {
 
@@ -31,11 +33,13 @@ struct TrainerResult {
   report::NamedNumbers details;  // the algorithm's, of the last epoch
 };
 
-// Trains. `valid` may have no rows. Every rank gets the same result (asynchronous: the same but for
-// the epochs). Rounds: those of the algorithm, and at the end one for the last epoch's sums and one
-// for the evaluation. Errors: kInvalidArgument on every rank when the loss is no longer finite;
-// those of the communicator.
-TrainerResult Train(Algorithm& algorithm, const Problem& problem, model::Objective& valid,
-                    Exchange& exchange, const TrainerOptions& options);
+// Trains, from the beginning or from where an earlier generation ended. `valid` may have no rows.
+// Every rank gets the same result (asynchronous: the same but for the epochs); nothing if the
+// generation ended first. Rounds: those of the algorithm, and at the end one for the last epoch's
+// sums and one for the evaluation. Errors: kInvalidArgument on every rank when the loss is no
+// longer finite; those of the communicator.
+std::optional<TrainerResult> Train(Algorithm& algorithm, const Problem& problem,
+                                   model::Objective& valid, Exchange& exchange,
+                                   Generation& generation, const TrainerOptions& options);
 
 }  // namespace lambdaml::train

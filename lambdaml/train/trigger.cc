@@ -22,6 +22,7 @@
 #include "lambdaml/report/cost.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/store/store_url.h"
+#include "lambdaml/train/checkpoints.h"
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
 #include "lambdaml/train/run_directory.h"
@@ -40,10 +41,18 @@ constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
 constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
 constexpr base::Duration kChannelCheckTimeout = std::chrono::seconds(8);
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
+constexpr base::Duration kCheckpointTimeout = std::chrono::seconds(30);
 
 report::Prices PricesOf(const wire::Job& job) {
   if (job.prices.empty()) return report::Prices::Embedded();
   return report::Prices::Parse(base::MapFile(job.prices).text(), job.prices);
+}
+
+// Beside the model: "model.txt.checkpoint", "s3://bucket/model.checkpoint?region=…".
+std::string DefaultCheckpoint(const std::string& output) {
+  const size_t end =
+      place::IsLocal(output) ? output.size() : std::min(output.find('?'), output.size());
+  return output.substr(0, end) + ".checkpoint" + output.substr(end);
 }
 
 // Fails now rather than after the training if the model cannot be written, or would overwrite data.
@@ -84,12 +93,14 @@ class LocalRun {
     StartFunctions();
     Follower follower(*run_store_, job_.job_id, options_.on_epoch);
     const std::vector<WorkerReport> workers = RunWorkers(follower);
+    is_finished_ = true;
     follower.Finish(workers.front().outcome.epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
     records_ = platform_->TakeRecords();
     const base::Blob model = TakeModel();
     place::Write(job_.output, workload_->OutputOf(job_, model).span());
     CleanChannel();
+    CleanCheckpoints();
     report::RunSummary summary = Summarise(workers);
     workload_->Evaluate(model, summary);
     summary.wall_seconds = base::Seconds(Now() - started_);
@@ -100,6 +111,7 @@ class LocalRun {
   ~LocalRun() {
     platform_.reset();
     CleanChannel();
+    CleanCheckpoints();
   }
   LocalRun(const LocalRun&) = delete;
   LocalRun& operator=(const LocalRun&) = delete;
@@ -122,15 +134,68 @@ class LocalRun {
   // Reads the data into shards and opens the channel.
   void Prepare() {
     Stage(fmt::format("reading {}", job_.data));
+    const wire::Job given = job_;
     const uint64_t bytes_needed = workload_->Open(job_);
-    run_.emplace("", bytes_needed);
+    run_.emplace("", bytes_needed + kKeptBytesMax);
     reaper_.DeleteAtEnd(run_->path());
-    job_.job_id = run_->job_id();
+    OpenCheckpoints(given);
     job_.model_url = run_->path();
     run_store_ = store::OpenStore(job_.model_url);
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     workload_->Place(run_->shards(), job_);
     OpenChannel();
+  }
+
+  // A job that is resumed keeps its id, by which its checkpoints know it.
+  void OpenCheckpoints(const wire::Job& given) {
+    if (job_.checkpoint.empty()) job_.checkpoint = DefaultCheckpoint(job_.output);
+    if (place::IsLocal(job_.checkpoint)) {
+      job_.checkpoint = std::filesystem::absolute(place::PathOf(job_.checkpoint));
+    }
+    const bool is_resumed = !job_.job_id.empty();
+    const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
+    const std::string found = Checkpoints::JobIn(job_.checkpoint, deadline);
+    if (!is_resumed) {
+      job_.job_id = run_->job_id();
+      job_.origin = wire::JobToJson(given).Dump();
+      if (!found.empty()) {
+        base::Log(base::LogLevel::kWarning,
+                  fmt::format("{0} has the checkpoint of an unfinished run, which this one will "
+                              "take the place of; `lambdaml train --resume {0}` goes on with it",
+                              job_.checkpoint));
+      }
+    }
+    checkpoints_.emplace(job_.checkpoint, job_.job_id);
+  }
+
+  // What the run has saved is of no use once the model is there, and before anything was.
+  void CleanCheckpoints() {
+    if (!checkpoints_) return;
+    try {
+      const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
+      if (!is_finished_ && checkpoints_->Latest(deadline)) return;
+      checkpoints_->DeleteAll(deadline);
+      std::error_code error;  // of a folder that holds something else
+      if (place::IsLocal(job_.checkpoint)) std::filesystem::remove(job_.checkpoint, error);
+    } catch (const base::Error& error) {
+      base::Log(base::LogLevel::kWarning, fmt::format("the checkpoint in {} is still there: {}",
+                                                      job_.checkpoint, error.message()));
+    }
+    checkpoints_.reset();
+  }
+
+  // Says where an unfinished run's state is, if any has been saved.
+  std::string HintOfCheckpoint() {
+    try {
+      const auto manifest = checkpoints_->Latest(base::Deadline::After(kCheckpointTimeout));
+      if (!manifest) return "";
+      return fmt::format(
+          "; the state after epoch {} is saved: `lambdaml train --resume {}` goes on "
+          "from there",
+          manifest->epochs, job_.checkpoint);
+    } catch (const base::Error&) {
+      return "";  // the run's own error matters more
+    }
   }
 
   void OpenChannel() {
@@ -200,34 +265,44 @@ class LocalRun {
   }
 
   std::vector<WorkerReport> RunWorkers(const Follower& follower) {
-    const base::Deadline deadline =
-        base::Deadline::After(base::FromSeconds(job_.timeout_s) + kPlatformGrace);
-    std::vector<std::string> payloads;
-    for (int64_t rank = 0; rank < job_.n_workers; ++rank) payloads.push_back(PayloadOf(rank));
     invoked_epoch_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
                             std::chrono::system_clock::now().time_since_epoch())
                             .count();
-    Gang gang(*invoker_, job_.function_name, std::move(payloads), deadline);
+    Gang gang(
+        *invoker_,
+        {.function_name = job_.function_name,
+         .worker_count = job_.n_workers,
+         .generation = job_.generation,
+         .max_restarts = job_.max_restarts,
+         .patience = base::FromSeconds(job_.timeout_s) + kPlatformGrace,
+         .payload_of = [this](int64_t rank, int64_t generation,
+                              int64_t attempt) { return PayloadOf(rank, generation, attempt); },
+         .on_restart =
+             [](const std::string& message) { base::Log(base::LogLevel::kWarning, message); }});
     try {
       while (!gang.WaitFor(kInterruptPoll)) {
         ThrowIfInterrupted();
         follower.ThrowIfFailed();
       }
-      if (const std::optional<WorkerFailure> failure = gang.failure()) throw failure->error;
+      if (const std::optional<WorkerFailure> failure = gang.failure()) {
+        throw base::Error(failure->error.code(), failure->error.message() + HintOfCheckpoint());
+      }
     } catch (...) {
+      gang.Stop();
       platform_->Shutdown();  // ends the other workers, so that the gang can be joined
       throw;
     }
-    std::vector<WorkerReport> reports;
-    for (const std::string& response : gang.TakeResponses()) {
-      reports.push_back(WorkerReportFromJson(base::Json::Parse(response, "worker's response")));
-    }
-    return reports;
+    generations_ = gang.generations();
+    restarts_ = gang.restarts();
+    return gang.TakeReports();
   }
 
-  std::string PayloadOf(int64_t rank) const {
+  std::string PayloadOf(int64_t rank, int64_t generation, int64_t attempt) const {
     wire::Job payload = job_;
     payload.worker_index = rank;
+    payload.generation = generation;
+    payload.attempt = attempt;
+    if (rank != 0) payload.origin.clear();
     payload.channel = store::WithoutPassword(payload.channel);
     payload.output.clear();
     payload.test.clear();
@@ -262,6 +337,8 @@ class LocalRun {
     summary.cluster_sizes = outcome.cluster_sizes;
     summary.model_path = job_.output;
     summary.memory_mb = job_.memory_mb;
+    summary.generations = generations_;
+    summary.restarts = restarts_;
     AddTimes(workers, summary);
     AddCost(workers, summary);
     return summary;
@@ -317,6 +394,10 @@ class LocalRun {
   std::unique_ptr<faas::LocalPlatform> platform_;
   std::unique_ptr<faas::Invoker> invoker_;
   std::vector<faas::InvocationRecord> records_;
+  std::optional<Checkpoints> checkpoints_;
+  bool is_finished_ = false;
+  int64_t generations_ = 0;
+  int64_t restarts_ = 0;
 };
 
 }  // namespace

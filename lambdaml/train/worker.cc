@@ -3,12 +3,14 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 #include <sys/resource.h>
 #include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/store/open_store.h"
+#include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/service_use.h"
 #include "lambdaml/train/workload.h"
@@ -37,6 +39,7 @@ class Worker {
         data_store_(store::OpenStore(job.data)),
         channel_(store::OpenStore(job.channel)),
         run_store_(store::OpenStore(job.model_url)),
+        checkpoints_(job.checkpoint, job.job_id),
         workload_(WorkloadOf(job.model).at_worker(job_, pool_)) {
     report_.started_epoch_ms = NowEpochMs();
     report_.rank = job.worker_index;
@@ -46,22 +49,46 @@ class Worker {
     const base::TimePoint start = base::SystemClock().Now();
     report_.rows = workload_->Load(*data_store_, environment_.deadline);
     const base::TimePoint loaded = base::SystemClock().Now();
-    Peers peers(job_, *channel_, environment_.deadline);
-    WorkloadResult result =
-        workload_->Train(peers, [this](const report::EpochRecord& record) { Publish(record); });
-    peers.communicator().Leave();
-    if (job_.worker_index == 0) LeaveModel(result.model);
-    const base::Duration trained = base::SystemClock().Now() - loaded;
     report_.load_seconds = base::Seconds(loaded - start);
-    report_.synchronise_seconds = base::Seconds(peers.communicating());
+    if (!WasFinished()) Train();
+    const base::Duration trained = base::SystemClock().Now() - loaded;
     report_.compute_seconds = base::Seconds(trained) - report_.synchronise_seconds;
     report_.resident_bytes_max = ResidentBytesMax();
-    report_.uses = {UseOf(*data_store_), UseOf(*channel_), UseOf(*run_store_)};
-    report_.outcome = std::move(result.outcome);
+    report_.uses = {UseOf(*data_store_), UseOf(*channel_), UseOf(*run_store_),
+                    UseOf(checkpoints_.store())};
     return std::move(report_);
   }
 
  private:
+  // To an invocation that comes late the job may be over; its peers have gone then.
+  bool WasFinished() {
+    if (job_.generation == 0 && job_.attempt == 1) return false;
+    const std::optional<base::Blob> outcome =
+        run_store_->Get(OutcomeKey(job_.job_id), environment_.deadline);
+    if (!outcome) return false;
+    report_.outcome = OutcomeFromJson(base::Json::Parse(outcome->text(), "the job's outcome"));
+    return true;
+  }
+
+  void Train() {
+    const auto generation = EnterGeneration(job_, checkpoints_, environment_.deadline);
+    if (generation == nullptr) {
+      report_.is_finished = false;
+      return;
+    }
+    Peers peers(job_, *channel_, environment_.deadline, generation.get());
+    generation->Join(peers.communicator());
+    const auto result = workload_->Train(
+        peers, *generation, [this](const report::EpochRecord& record) { Publish(record); });
+    report_.is_finished = result.has_value();
+    if (result) {
+      if (job_.worker_index == 0) LeaveModel(*result);
+      peers.communicator().Leave();
+      report_.outcome = result->outcome;
+    }
+    report_.synchronise_seconds = base::Seconds(peers.communicating());
+  }
+
   void Publish(const report::EpochRecord& record) {
     if (job_.worker_index != 0) return;
     const std::string text = report::ToJson(record).Dump();
@@ -69,8 +96,10 @@ class Worker {
                     environment_.deadline);
   }
 
-  void LeaveModel(const std::string& model) {
-    run_store_->Put(kModelKey, base::AsBytes(model), environment_.deadline);
+  void LeaveModel(const WorkloadResult& result) {
+    run_store_->Put(kModelKey, base::AsBytes(result.model), environment_.deadline);
+    const std::string outcome = ToJson(result.outcome).Dump();
+    run_store_->Put(OutcomeKey(job_.job_id), base::AsBytes(outcome), environment_.deadline);
   }
 
   const wire::Job job_;
@@ -78,12 +107,15 @@ class Worker {
   base::ThreadPool pool_;
   std::unique_ptr<store::Store> data_store_;
   std::unique_ptr<store::Store> channel_;
-  std::unique_ptr<store::Store> run_store_;  // for the trigger: progress and model
+  std::unique_ptr<store::Store> run_store_;  // for the trigger: progress, model, outcome
+  Checkpoints checkpoints_;
   const std::unique_ptr<WorkerWorkload> workload_;
   WorkerReport report_;
 };
 
 }  // namespace
+
+std::string OutcomeKey(const std::string& job_id) { return job_id + "/outcome"; }
 
 std::string ProgressKey(const std::string& job_id, int64_t epoch) {
   return fmt::format("{}/progress/{}", job_id, epoch);

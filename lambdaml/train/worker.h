@@ -22,5 +22,7 @@ WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& environmen
 // Keys, relative to model_url, by which the trigger follows and ends a job.
 std::string ProgressKey(const std::string& job_id, int64_t epoch);
 inline constexpr const char* kModelKey = "model";
+// Rank 0's outcome of a finished job, for invocations that come late.
+std::string OutcomeKey(const std::string& job_id);
 
 }  // namespace lambdaml::train

@@ -15,6 +15,8 @@ std::optional<double> MeasuredNumber(const base::Json& json, std::string_view ke
   return value == nullptr ? std::nullopt : std::optional(value->AsNumber());
 }
 
+}  // namespace
+
 base::Json ToJson(const TrainingOutcome& outcome) {
   base::Json json = base::Json::EmptyObject();
   json.Set("epochs", outcome.epochs);
@@ -49,8 +51,6 @@ TrainingOutcome OutcomeFromJson(const base::Json& json) {
   return outcome;
 }
 
-}  // namespace
-
 base::Json ToJson(const WorkerReport& report) {
   base::Json json = base::Json::EmptyObject();
   json.Set("rank", report.rank);
@@ -63,6 +63,7 @@ base::Json ToJson(const WorkerReport& report) {
   base::Json uses = base::Json::EmptyArray();
   for (const report::ServiceUse& use : report.uses) uses.Append(report::ToJson(use));
   json.Set("uses", std::move(uses));
+  json.Set("is_finished", report.is_finished);
   json.Set("outcome", ToJson(report.outcome));
   return json;
 }
@@ -79,6 +80,7 @@ WorkerReport WorkerReportFromJson(const base::Json& json) {
   for (const base::Json& use : json.At("uses").AsArray()) {
     report.uses.push_back(report::ServiceUseFromJson(use));
   }
+  report.is_finished = json.At("is_finished").AsBool();
   report.outcome = OutcomeFromJson(json.At("outcome"));
   return report;
 }

@@ -15,7 +15,7 @@ namespace lambdaml::train {
 // What a training comes to; what its kind of model does not measure is left open.
 struct TrainingOutcome {
   int64_t epochs = 0;
-  std::string stopped_by;
+  std::string stopped_by = {};
   double loss = 0;  // the objective over all training rows
   std::optional<double> accuracy = {};
   std::optional<double> valid_loss = {};
@@ -35,8 +35,13 @@ struct WorkerReport {
   uint64_t resident_bytes_max = 0;
   int64_t rows = 0;                      // of its shards
   std::vector<report::ServiceUse> uses;  // requests and bytes: data, channel
-  TrainingOutcome outcome;               // the same from every rank
+  bool is_finished = true;               // false: the job goes on in the rank's next generation
+  TrainingOutcome outcome;               // of a finished job, the same from every rank
 };
+
+base::Json ToJson(const TrainingOutcome& outcome);
+// Errors: kInvalidData.
+TrainingOutcome OutcomeFromJson(const base::Json& json);
 
 base::Json ToJson(const WorkerReport& report);
 // Errors: kInvalidData.

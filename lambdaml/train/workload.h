@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/report/run_record.h"
 #include "lambdaml/store/store.h"
+#include "lambdaml/train/generation.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/worker_report.h"
 #include "lambdaml/wire/job.h"
@@ -61,9 +63,12 @@ class WorkerWorkload {
   // the data.
   virtual int64_t Load(store::Store& data, const base::Deadline& deadline) = 0;
 
-  // Trains with the peers. on_epoch is called with each epoch's record, in order.
-  virtual WorkloadResult Train(Peers& peers,
-                               const std::function<void(const report::EpochRecord&)>& on_epoch) = 0;
+  // Trains with the peers; nothing if the generation ends before the job does. on_epoch is called
+  // with each epoch's record, in order; of the epochs since the last saved state it may have been
+  // called before.
+  virtual std::optional<WorkloadResult> Train(
+      Peers& peers, Generation& generation,
+      const std::function<void(const report::EpochRecord&)>& on_epoch) = 0;
 };
 
 struct Workload {

@@ -72,7 +72,8 @@ void ApplyChannelKeys(Job& job) {
 }  // namespace
 
 void ApplyServiceOptions(Job& job) {
-  for (std::string* url : {&job.data, &job.test, &job.init_model, &job.output, &job.channel}) {
+  for (std::string* url :
+       {&job.data, &job.test, &job.init_model, &job.output, &job.channel, &job.checkpoint}) {
     if (!url->starts_with("s3://") && !url->starts_with("dynamodb://")) continue;
     AddParameter(*url, "region", job.region);
     AddParameter(*url, "endpoint", job.endpoint_url);
@@ -85,10 +86,12 @@ void ApplyLambdamlKeys(Job& job) {
   if (job.optim == Optim::kAdmm && !job.regularizer && job.lambda && !job.data_bucket.empty()) {
     job.regularizer = Regularizer::kL1;
   }
-  if (job.start_epoch != 0) Refuse("start_epoch: a job starts at epoch 0 here");
-  if (job.run_epochs && job.n_epochs && *job.run_epochs < *job.n_epochs) {
-    Refuse(fmt::format("run_epochs: {} is below n_epochs {}: one invocation runs all epochs here",
-                       *job.run_epochs, *job.n_epochs));
+  if (job.checkpoint.empty() && !job.cp_bucket.empty())
+    job.checkpoint = PlaceOfBucket(job.cp_bucket);
+  if (job.start_epoch != 0) {
+    Refuse(
+        "start_epoch: a job goes on where its checkpoint is, not where it is told; give --resume "
+        "CHECKPOINT, or leave it out");
   }
 }
 

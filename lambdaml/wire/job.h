@@ -80,6 +80,10 @@ struct Job {
   int64_t memory_mb = 1769;
   double timeout_s = 900;
   double round_timeout_s = 300;
+  double start_timeout_s = 60;
+  std::string checkpoint;
+  std::optional<int64_t> checkpoint_every;
+  int64_t max_restarts = 3;
   std::string region;
   std::string endpoint_url;
   std::string cache_node;
@@ -106,7 +110,10 @@ struct Job {
   // One worker's share, set by the trigger.
   std::string job_id;
   int64_t worker_index = 0;
-  std::string model_url;  // where rank 0 leaves the finished model
+  std::string model_url;   // where rank 0 leaves the finished model
+  int64_t generation = 0;  // which invocation of the rank this is, if none fails
+  int64_t attempt = 1;     // which one of that generation
+  std::string origin;      // rank 0: the job as the trigger was given it, as JSON
 };
 
 // The payload for one worker: a JSON object of all keys that differ from their defaults (and of the

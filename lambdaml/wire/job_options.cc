@@ -305,6 +305,17 @@ void AddFunctionRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("round_timeout", "", G::kFunctions, "S",
                          NumberField{&Job::round_timeout_s, {0.1, 900}},
                          "longest wait for a peer in a round, in seconds [300]"));
+  rows.push_back(MakeRow("start_timeout", "", G::kFunctions, "S",
+                         NumberField{&Job::start_timeout_s, {0.1, 900}},
+                         "longest wait for all workers to arrive, in seconds [60]"));
+  rows.push_back(MakeRow("checkpoint", "", G::kFunctions, "URL", TextField{&Job::checkpoint},
+                         "where the run's state is saved [OUTPUT.checkpoint]"));
+  rows.push_back(MakeRow("checkpoint_every", "", G::kFunctions, "N",
+                         IntegerField{&Job::checkpoint_every, kPositive},
+                         "save each N epochs [each minute]"));
+  rows.push_back(MakeRow("max_restarts", "", G::kFunctions, "N",
+                         IntegerField{&Job::max_restarts, {0, 1000}},
+                         "how often a worker may fail and start again [3]"));
   rows.push_back(MakeRow("region", "", G::kFunctions, "NAME", TextField{&Job::region},
                          "AWS region of S3 and DynamoDB [as the AWS tools find it]"));
   rows.push_back(MakeRow("endpoint_url", "", G::kFunctions, "URL", TextField{&Job::endpoint_url},
@@ -350,6 +361,12 @@ void AddInternalRows(std::vector<Row>& rows) {
                          IntegerField{&Job::worker_index, {0, 999}}, "rank of the worker"));
   rows.push_back(MakeRow("model_url", "", G::kInternal, "URL", TextField{&Job::model_url},
                          "where rank 0 leaves the model"));
+  rows.push_back(MakeRow("generation", "", G::kInternal, "N",
+                         IntegerField{&Job::generation, {0, 9e15}}, "invocation of the rank"));
+  rows.push_back(MakeRow("attempt", "", G::kInternal, "N", IntegerField{&Job::attempt, kPositive},
+                         "attempt at that invocation"));
+  rows.push_back(MakeRow("origin", "", G::kInternal, "JSON", TextField{&Job::origin},
+                         "the job as the trigger was given it"));
 }
 
 const std::vector<Row>& Rows() {

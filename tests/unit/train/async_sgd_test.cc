@@ -93,11 +93,12 @@ void ExpectEveryChange(wire::Optim optim, const std::vector<int64_t>& rows, floa
         Exchange exchange(*communicator);
         const auto algorithm = AsyncOf({membership.rank, problem, exchange, job, shared.get(),
                                         std::vector<float>(3000, 100.0F)});
-        const TrainerResult result = Train(*algorithm, problem, valid, exchange,
-                                           {.epochs_max = *job.n_epochs,
-                                            .synchronous = false,
-                                            .communicating = [] { return base::Duration(); },
-                                            .on_epoch = [](const report::EpochRecord&) {}});
+        WholeRun whole_run;
+        const TrainerResult result = *Train(*algorithm, problem, valid, exchange, whole_run,
+                                            {.epochs_max = *job.n_epochs,
+                                             .synchronous = false,
+                                             .communicating = [] { return base::Duration(); },
+                                             .on_epoch = [](const report::EpochRecord&) {}});
         EXPECT_EQ(result.parameters, std::vector<float>(3000, 100 + expected));
         EXPECT_EQ(result.train.rows, std::accumulate(rows.begin(), rows.end(), int64_t{0}));
       });

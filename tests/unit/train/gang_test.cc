@@ -18,7 +18,7 @@ using testing::Not;
 constexpr base::Duration kLong = std::chrono::seconds(60);
 constexpr base::Duration kShort = std::chrono::milliseconds(1);
 
-// Answers each payload by a function of its own.
+// Answers each payload, "<rank>.<generation>.<attempt>", by a function of its own.
 class FakeInvoker final : public faas::Invoker {
  public:
   using Answer = std::function<faas::InvokeResult()>;
@@ -29,7 +29,9 @@ class FakeInvoker final : public faas::Invoker {
                             const base::Deadline& deadline) override {
     EXPECT_EQ(function_name, "f");
     EXPECT_FALSE(deadline.Expired());
-    return answers_.at(payload)();
+    const auto answer = answers_.find(payload);
+    if (answer == answers_.end()) throw std::logic_error("unexpected invocation " + payload);
+    return answer->second();
   }
   void InvokeAsync(const std::string&, const std::string&, const base::Deadline&) override {
     ADD_FAILURE() << "a gang waits for its workers";
@@ -38,6 +40,31 @@ class FakeInvoker final : public faas::Invoker {
  private:
   std::map<std::string, Answer> answers_;
 };
+
+GangOptions OptionsOf(int64_t workers, int64_t max_restarts = 0) {
+  return {.function_name = "f",
+          .worker_count = workers,
+          .max_restarts = max_restarts,
+          .patience = kLong,
+          .payload_of = [](int64_t rank, int64_t generation, int64_t attempt) {
+            return std::to_string(rank) + "." + std::to_string(generation) + "." +
+                   std::to_string(attempt);
+          }};
+}
+
+faas::InvokeResult Done(int64_t rank, bool is_finished = true, double seconds = 1) {
+  const WorkerReport report = {.rank = rank,
+                               .started_epoch_ms = 100 + static_cast<int64_t>(seconds),
+                               .load_seconds = seconds,
+                               .compute_seconds = 10 * seconds,
+                               .synchronise_seconds = 100 * seconds,
+                               .resident_bytes_max = static_cast<uint64_t>(seconds),
+                               .rows = 7,
+                               .uses = {{.service = "file"}},
+                               .is_finished = is_finished,
+                               .outcome = {.epochs = 5}};
+  return {"", ToJson(report).Dump(), "id", ""};
+}
 
 faas::InvokeResult Failed(const std::string& type, const std::string& message,
                           const std::string& log_tail = "") {
@@ -50,10 +77,11 @@ faas::InvokeResult Failed(const std::string& type, const std::string& message,
 // The failure of rank 1 of 2 whose worker answers so; rank 0 does well.
 WorkerFailure FailureOf(const FakeInvoker::Answer& answer) {
   FakeInvoker invoker;
-  invoker.On("zero", [] { return faas::InvokeResult{"", "done", "id", ""}; });
-  invoker.On("one", answer);
-  Gang gang(invoker, "f", {"zero", "one"}, base::Deadline::After(kLong));
+  invoker.On("0.0.1", [] { return Done(0); });
+  invoker.On("1.0.1", answer);
+  Gang gang(invoker, OptionsOf(2));
   EXPECT_TRUE(gang.WaitFor(kLong));
+  while (!gang.failure()) gang.WaitFor(kLong);
   return gang.failure().value();
 }
 
@@ -64,22 +92,104 @@ void ExpectFailure(const FakeInvoker::Answer& answer, ErrorCode code, const std:
   EXPECT_EQ(failure.error.message(), message);
 }
 
-TEST(Gang, BringsTheResponsesHomeInTheOrderOfRanks) {
+TEST(Gang, BringsTheReportsHomeInTheOrderOfRanks) {
   FakeInvoker invoker;
   std::promise<void> last_is_done;
-  invoker.On("a", [&] {
+  invoker.On("0.0.1", [&] {
     last_is_done.get_future().wait();
-    return faas::InvokeResult{"", "A", "id", ""};
+    return Done(0);
   });
-  invoker.On("b", [] { return faas::InvokeResult{"", "B", "id", ""}; });
-  invoker.On("c", [&] {
+  invoker.On("1.0.1", [] { return Done(1); });
+  invoker.On("2.0.1", [&] {
     last_is_done.set_value();
-    return faas::InvokeResult{"", "C", "id", ""};
+    return Done(2);
   });
-  Gang gang(invoker, "f", {"a", "b", "c"}, base::Deadline::After(kLong));
+  Gang gang(invoker, OptionsOf(3));
   EXPECT_TRUE(gang.WaitFor(kLong));
   EXPECT_FALSE(gang.failure().has_value());
-  EXPECT_EQ(gang.TakeResponses(), (std::vector<std::string>{"A", "B", "C"}));
+  const std::vector<WorkerReport> reports = gang.TakeReports();
+  ASSERT_EQ(reports.size(), 3U);
+  for (int64_t rank = 0; rank < 3; ++rank) {
+    EXPECT_EQ(reports[static_cast<size_t>(rank)].rank, rank);
+    EXPECT_EQ(reports[static_cast<size_t>(rank)].outcome.epochs, 5);
+  }
+  EXPECT_EQ(gang.generations(), 1);
+  EXPECT_EQ(gang.restarts(), 0);
+}
+
+TEST(Gang, InvokesTheNextGenerationUntilTheJobIsFinishedAndAddsUpWhatTheyDid) {
+  FakeInvoker invoker;
+  invoker.On("0.0.1", [] { return Done(0, false, 1); });
+  invoker.On("0.1.1", [] { return Done(0, false, 2); });
+  invoker.On("0.2.1", [] { return Done(0, true, 4); });
+  invoker.On("1.0.1", [] { return Done(1, true, 1); });
+  Gang gang(invoker, OptionsOf(2));
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_EQ(gang.generations(), 3);
+  const WorkerReport report = gang.TakeReports().at(0);
+  EXPECT_EQ(report.load_seconds, 7);
+  EXPECT_EQ(report.compute_seconds, 70);
+  EXPECT_EQ(report.synchronise_seconds, 700);
+  EXPECT_EQ(report.resident_bytes_max, 4U);
+  EXPECT_EQ(report.uses.size(), 3U);
+  EXPECT_EQ(report.started_epoch_ms, 101);
+  EXPECT_EQ(report.rows, 7);
+}
+
+TEST(Gang, StartsAWorkerAgainWhoseFailureMayPass) {
+  FakeInvoker invoker;
+  invoker.On("0.0.1", [] { return Failed("Runtime.ExitError", "signal: killed"); });
+  invoker.On("0.0.2", [] { return Failed("Sandbox.Timedout", "timed out"); });
+  invoker.On("0.0.3", [] { return Done(0, false); });
+  invoker.On("0.1.1", [] { return Failed("Unavailable", "no channel"); });
+  invoker.On("0.1.2", [] { return Done(0); });
+  std::vector<std::string> messages;
+  GangOptions options = OptionsOf(1, 2);
+  options.on_restart = [&](const std::string& message) { messages.push_back(message); };
+  Gang gang(invoker, options);
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_FALSE(gang.failure().has_value());
+  EXPECT_EQ(gang.restarts(), 3);
+  EXPECT_EQ(gang.generations(), 2);
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_EQ(messages[0],
+            "starting worker 0 again, in generation 0: worker 0 of 1 failed: signal: killed");
+}
+
+TEST(Gang, GivesAWorkerUpThatFailsTooOftenInOneGeneration) {
+  FakeInvoker invoker;
+  for (const char* payload : {"0.0.1", "0.0.2", "0.0.3"}) {
+    invoker.On(payload, [] { return Failed("Runtime.ExitError", "exit status 1"); });
+  }
+  Gang gang(invoker, OptionsOf(1, 2));
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_EQ(gang.failure()->error.message(),
+            "worker 0 of 1 failed: exit status 1 (attempt 3 of generation 0)");
+}
+
+TEST(Gang, DoesNotRepeatWhatTheJobItselfIsAtFaultFor) {
+  for (const char* type : {"InvalidArgument", "InvalidData", "Runtime.OutOfMemory", "NotFound"}) {
+    FakeInvoker invoker;
+    invoker.On("0.0.1", [&] { return Failed(type, "what"); });
+    Gang gang(invoker, OptionsOf(1, 5));
+    EXPECT_TRUE(gang.WaitFor(kLong));
+    EXPECT_EQ(gang.restarts(), 0) << type;
+    EXPECT_TRUE(gang.failure().has_value());
+  }
+}
+
+TEST(Gang, InvokesNothingMoreOnceItIsStopped) {
+  FakeInvoker invoker;
+  std::promise<void> may_end;
+  invoker.On("0.0.1", [&] {
+    may_end.get_future().wait();
+    return Failed("Runtime.ExitError", "killed");
+  });
+  Gang gang(invoker, OptionsOf(1, 5));
+  gang.Stop();
+  may_end.set_value();
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_EQ(gang.restarts(), 0);
 }
 
 TEST(Gang, WaitsUntilAllHaveEndedOrOneHasFailed) {
@@ -87,15 +197,15 @@ TEST(Gang, WaitsUntilAllHaveEndedOrOneHasFailed) {
   std::promise<void> may_end;
   std::shared_future<void> ending = may_end.get_future().share();
   std::promise<void> may_fail;
-  invoker.On("well", [=] {
+  invoker.On("0.0.1", [=] {
     ending.wait();
-    return faas::InvokeResult{"", "A", "id", ""};
+    return Done(0);
   });
-  invoker.On("ill", [&] {
+  invoker.On("1.0.1", [&] {
     may_fail.get_future().wait();
     return Failed("InvalidData", "bad shard");
   });
-  Gang gang(invoker, "f", {"well", "ill"}, base::Deadline::After(kLong));
+  Gang gang(invoker, OptionsOf(2));
   EXPECT_FALSE(gang.WaitFor(kShort));
   EXPECT_FALSE(gang.failure().has_value());
   may_fail.set_value();
@@ -107,12 +217,12 @@ TEST(Gang, WaitsUntilAllHaveEndedOrOneHasFailed) {
 TEST(Gang, TheFirstFailureIsTheOneThatCounts) {
   FakeInvoker invoker;
   std::promise<void> first_is_known;
-  invoker.On("echo", [&] {
+  invoker.On("0.0.1", [&] {
     first_is_known.get_future().wait();
     return Failed("DeadlineExceeded", "round 3: rank 1 is missing");
   });
-  invoker.On("cause", [] { return Failed("InvalidData", "bad shard"); });
-  Gang gang(invoker, "f", {"echo", "cause"}, base::Deadline::After(kLong));
+  invoker.On("1.0.1", [] { return Failed("InvalidData", "bad shard"); });
+  Gang gang(invoker, OptionsOf(2));
   ASSERT_TRUE(gang.WaitFor(kLong));
   first_is_known.set_value();
   for (int i = 0; i < 3; ++i) {
@@ -167,7 +277,7 @@ TEST(Gang, APlatformThatFailsIsAFailureOfThatRank) {
       []() -> faas::InvokeResult { throw base::Error(ErrorCode::kResourceExhausted, "throttled"); },
       ErrorCode::kResourceExhausted, "worker 1 of 2: throttled");
   ExpectFailure([]() -> faas::InvokeResult { throw std::runtime_error("odd"); },
-                ErrorCode::kInternal, "worker 1: odd");
+                ErrorCode::kInternal, "worker 1 of 2: odd");
 }
 
 }  // namespace

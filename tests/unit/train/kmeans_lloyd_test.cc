@@ -30,8 +30,9 @@ LloydRun LloydOf(const Sharding& sharding, int workers, const Matrix& initial,
       [&](const KmeansRank& rank) {
         LloydRun& run = runs[static_cast<size_t>(rank.membership.rank)];
         model::KMeansShard shard(rank.rows.rows(), rank.pool);
-        run.result = RunLloyd(
-            shard, rank.rows, CentroidsOf(initial),
+        WholeRun whole_run;
+        run.result = *RunLloyd(
+            shard, rank.rows, [&] { return CentroidsOf(initial); }, whole_run,
             {.epochs_max = options.epochs_max,
              .threshold = options.threshold,
              .communicating = [&] { return rank.peers.stats().communicating; },

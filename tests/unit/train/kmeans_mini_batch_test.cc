@@ -36,8 +36,9 @@ std::vector<MiniBatchRun> MiniBatchOf(const Sharding& sharding, int workers, con
         const size_t size = SharedModelSize(first.k, first.n_features);
         const auto shared =
             options.async ? comm::MakeSharedModel(rank.store, rank.membership, size) : nullptr;
-        run.result = RunMiniBatch(
-            rank.rows, first,
+        WholeRun whole_run;
+        run.result = *RunMiniBatch(
+            rank.rows, [&] { return first; }, whole_run,
             {.epochs_max = options.epochs_max,
              .threshold = options.threshold,
              .communicating = [&] { return rank.peers.stats().communicating; },

@@ -219,6 +219,8 @@ class ProximalLeastSquares final : public optim::ProximalSolver {
     return {};
   }
 
+  void VisitState(wire::State& /*state*/) override {}
+
   const std::vector<ProximalCall>& calls() const { return calls_; }
 
  private:

@@ -61,11 +61,15 @@ class Watched final : public Algorithm {
   Watched(std::unique_ptr<Algorithm> algorithm, std::vector<std::vector<float>>& path)
       : algorithm_(std::move(algorithm)), path_(path) {}
 
-  model::LossStats RunEpoch(int64_t epoch) override {
-    const model::LossStats stats = algorithm_->RunEpoch(epoch);
-    path_.emplace_back(parameters().begin(), parameters().end());
+  void Begin() override { algorithm_->Begin(); }
+  void Resume() override { algorithm_->Resume(); }
+  int64_t steps_per_epoch() const override { return algorithm_->steps_per_epoch(); }
+  model::LossStats RunStep(int64_t epoch, int64_t step) override {
+    const model::LossStats stats = algorithm_->RunStep(epoch, step);
+    if (step + 1 == steps_per_epoch()) path_.emplace_back(parameters().begin(), parameters().end());
     return stats;
   }
+  void VisitState(wire::RankState& state) override { algorithm_->VisitState(state); }
   std::span<const float> parameters() const override { return algorithm_->parameters(); }
   void Settle() override { algorithm_->Settle(); }
   void AddSums(EpochSums& mine) override { algorithm_->AddSums(mine); }
@@ -101,8 +105,9 @@ inline RankRun RunRank(const Training& training, store::Store& store,
                                     training.initial.empty() ? zeros : training.initial}),
                     run.path);
   const bool admm = training.job.optim == wire::Optim::kAdmm;
-  run.result = Train(
-      algorithm, problem, valid, exchange,
+  WholeRun whole_run;
+  run.result = *Train(
+      algorithm, problem, valid, exchange, whole_run,
       {.epochs_max = admm ? training.job.n_admm_epochs : *training.job.n_epochs,
        .patience = training.patience,
        .synchronous = !async,

@@ -64,14 +64,10 @@ TEST(StepSize, DataOfZerosHasARateAllTheSame) {
 
 TEST(StepSize, EachScheduleOfAJobIsTheOneOfItsName) {
   wire::Job job;
-  job.lr = 2;
+  job.n_epochs = 2;
   const auto at = [&](wire::LrSchedule schedule, int64_t step) {
     job.lr_schedule = schedule;
-    double rate = 0;
-    ForEachShard({MakeLeastSquares(2, 1, 1)}, {}, [&](const Problem& problem, Exchange& exchange) {
-      rate = LearningRateOf(problem, exchange, job, 8).At(step);
-    });
-    return rate;
+    return Batches(job, 4).LrAt(2, step / 4, step % 4);
   };
   EXPECT_EQ(at(wire::LrSchedule::kConstant, 7), 2);
   EXPECT_NEAR(at(wire::LrSchedule::kStep, 4), 0.2, 1e-15);

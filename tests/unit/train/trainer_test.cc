@@ -24,13 +24,14 @@ class Scripted final : public Algorithm {
 
   Scripted(Exchange& exchange, Script script) : exchange_(exchange), script_(std::move(script)) {}
 
-  model::LossStats RunEpoch(int64_t epoch) override {
+  model::LossStats RunStep(int64_t epoch, int64_t /*step*/) override {
     exchange_.Sum({}, {});
     parameter_ = static_cast<float>(epoch + 1);
     const auto at = static_cast<size_t>(epoch);
     return {at < script_.losses.size() ? script_.losses[at] : 0, 1, 4};
   }
   std::span<const float> parameters() const override { return {&parameter_, 1}; }
+  void VisitState(wire::RankState& /*state*/) override {}
   bool OnSums(const EpochSums&) override { return ++learnt_ == script_.converged_epoch; }
   std::vector<std::pair<std::string, double>> Details() const override {
     return {{"learnt", static_cast<double>(learnt_)}};
@@ -93,8 +94,9 @@ std::vector<RankRun> Play(const Scene& scene) {
         const auto communicator = comm::MakeCommunicator(comm::Pattern::kReduce, store, membership);
         Exchange exchange(*communicator);
         Scripted algorithm(exchange, scene.scripts[rank]);
-        runs[rank].result = Train(
-            algorithm, problem, valid, exchange,
+        WholeRun whole_run;
+        runs[rank].result = *Train(
+            algorithm, problem, valid, exchange, whole_run,
             {.epochs_max = scene.epochs_max,
              .patience = scene.patience,
              .communicating = [&] { return communicator->stats().communicating; },
@@ -226,7 +228,8 @@ void ExpectDivergence(const Scene& scene, const std::string& message) {
     Exchange exchange(*communicator);
     Scripted algorithm(exchange, scene.scripts[static_cast<size_t>(rank)]);
     try {
-      Train(algorithm, problem, valid, exchange,
+      WholeRun whole_run;
+      Train(algorithm, problem, valid, exchange, whole_run,
             {.epochs_max = scene.epochs_max,
              .communicating = [] { return base::Duration(); },
              .on_epoch = [](const report::EpochRecord&) {}});

@@ -62,7 +62,7 @@ TEST(WorkerReport, ALackingOrWrongMemberIsInvalidData) {
     }
     expect_refusal(without);
     base::Json wrong = whole;
-    wrong.Set(name, true);
+    wrong.Set(name, value.is_bool() ? base::Json(7) : base::Json(true));
     expect_refusal(wrong);
   }
 }

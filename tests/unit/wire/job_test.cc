@@ -165,8 +165,7 @@ TEST(JobTest, TheJobsOwnKeysWinOverLambdamls) {
 
 TEST(JobTest, GenerationsThatThisProgramCannotRunAreRefused) {
   EXPECT_THAT(ErrorOf(R"({"start_epoch":3})"), HasSubstr("start_epoch"));
-  EXPECT_THAT(ErrorOf(R"({"run_epochs":3,"n_epochs":10})"), HasSubstr("run_epochs: 3 is below"));
-  EXPECT_EQ(ErrorOf(R"({"run_epochs":10,"n_epochs":10})"), "accepted");
+  EXPECT_EQ(ErrorOf(R"({"run_epochs":3,"n_epochs":10})"), "accepted");
 }
 
 TEST(ServiceOptions, GoIntoTheUrlsThatHaveNoneOfTheirOwn) {
