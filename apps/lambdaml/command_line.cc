@@ -34,7 +34,7 @@ constexpr const char* kTrainExamples =
     "  lambdaml train job.toml --seed 7 --log run.jsonl\n"
     "A job file (TOML, or the JSON payload of a LambdaML trigger) holds the same names:\n"
     "`model = \"lr\"`; the command line overrides it.\n"
-    "A PLACE is a path, or a URL such as s3://bucket/folder/name.";
+    "A PLACE is a path, or a URL such as s3://bucket/folder/name. More options: --help-all.";
 
 std::string_view GroupTitle(wire::OptionGroup group) {
   switch (group) {
@@ -46,6 +46,7 @@ std::string_view GroupTitle(wire::OptionGroup group) {
       return "Algorithm";
     case wire::OptionGroup::kFunctions:
       return "Functions";
+    case wire::OptionGroup::kDetails:
     case wire::OptionGroup::kLambdaml:
     case wire::OptionGroup::kInternal:
       break;
@@ -84,6 +85,9 @@ class Parser {
 
   Command Parse(std::vector<std::string> arguments) {
     std::transform(arguments.begin(), arguments.end(), arguments.begin(), WithUnderscores);
+    if (std::ranges::find(arguments, "--help_all") != arguments.end()) {
+      for (CLI::Option* detail : details_) detail->group("Details");
+    }
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
     try {
       app_.parse(std::move(arguments));
@@ -101,7 +105,7 @@ class Parser {
  private:
   void AddTrain() {
     train_app_ = app_.add_subcommand("train", "Train a model");
-    train_app_->set_help_flag("-h,--help")->group("");  // the list is long enough
+    train_app_->set_help_flag("-h,--help,--help_all")->group("");  // the list is long enough
     train_app_
         ->add_option("job_file", train_.job_file,
                      "job file: TOML, or the JSON payload of a LambdaML trigger")
@@ -116,6 +120,7 @@ class Parser {
           names, [this, name](const std::string& text) { train_.options.emplace_back(name, text); },
           HelpOf(option));
       added->group(std::string(GroupTitle(option.group)));
+      if (option.group == wire::OptionGroup::kDetails) details_.push_back(added);
       added->type_name(option.choices.empty() ? std::string(option.placeholder) : "NAME");
     }
     train_app_->footer(kTrainExamples);
@@ -351,6 +356,7 @@ class Parser {
   }
 
   CLI::App app_;
+  std::vector<CLI::Option*> details_;  // of train, hidden unless asked for
   CLI::App* train_app_ = nullptr;
   CLI::App* predict_app_ = nullptr;
   CLI::App* evaluate_app_ = nullptr;

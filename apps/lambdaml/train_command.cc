@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
@@ -8,9 +9,11 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/report/run_record.h"
 #include "lambdaml/report/table.h"
 #include "lambdaml/train/job_defaults.h"
+#include "lambdaml/train/resume.h"
 #include "lambdaml/train/trigger.h"
 #include "lambdaml/wire/job_options.h"
 
@@ -109,9 +112,31 @@ void CheckLog(const TrainArguments& arguments, const wire::Job& job) {
   }
 }
 
+wire::Job Resumed(const TrainArguments& arguments, const std::string& place) {
+  for (const auto& [name, text] : arguments.options) {
+    if (train::MayChange(name)) continue;
+    throw base::Error(
+        base::ErrorCode::kInvalidArgument,
+        fmt::format("--{} cannot change in a run that is resumed: it decides what the "
+                    "run computes",
+                    name));
+  }
+  if (!arguments.job_file.empty()) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      "--resume goes on with the job as it was: leave the job file out");
+  }
+  std::string warning;
+  wire::Job job = train::ResumedJob(place, &warning);
+  if (!warning.empty()) base::Log(base::LogLevel::kWarning, warning);
+  return job;
+}
+
 wire::Job JobOf(const TrainArguments& arguments) {
   wire::Job job;
   if (!arguments.job_file.empty()) job = ReadJobFile(arguments.job_file);
+  const auto resume = std::ranges::find(arguments.options, "resume",
+                                        [](const auto& option) { return option.first; });
+  if (resume != arguments.options.end()) job = Resumed(arguments, resume->second);
   for (const auto& [name, text] : arguments.options) {
     wire::SetOptionFromText(job, name, text, fmt::format("--{}", name));
   }

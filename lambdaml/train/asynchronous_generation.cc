@@ -15,21 +15,17 @@ constexpr base::Duration kMeetReserve = std::chrono::seconds(1);
 }  // namespace
 
 AsynchronousGeneration::AsynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
-                                               const base::Deadline& end)
+                                               StateVisitor visit_more, const base::Deadline& end)
     : job_(job),
       checkpoints_(checkpoints),
+      visit_more_(std::move(visit_more)),
       end_(end),
       pace_(end, base::FromSeconds(job.timeout_s)),
       saved_at_(base::SystemClock().Now()) {
   if (job.generation == 0 && job.attempt == 1) return;
   std::optional<base::Blob> bytes = checkpoints.Async(job.worker_index, end);
-  if (!bytes) {
-    // Nothing was saved yet: the rank begins anew, and the shared model knows what it has done.
-    if (job.generation == 0) return;
-    throw base::Error(base::ErrorCode::kNotFound,
-                      fmt::format("rank {}: generation {} has no checkpoint to go on from in {}",
-                                  job.worker_index, job.generation, checkpoints.store().url()));
-  }
+  // Nothing was saved yet: the rank begins anew, and the shared model knows what it has done.
+  if (!bytes) return;
   const std::string origin = fmt::format("the saved state of rank {}", job.worker_index);
   wire::State whole(*std::move(bytes), origin);
   std::string shared;
@@ -57,6 +53,7 @@ void AsynchronousGeneration::Join(comm::Communicator& communicator) {
 }
 
 void AsynchronousGeneration::Restore(const StateVisitor& visit) {
+  visit_more_(*state_);
   visit(*state_);
   state_->shared.CheckEnd();
   state_->own.CheckEnd();
@@ -93,6 +90,7 @@ bool AsynchronousGeneration::Meet(int64_t epochs, const StateVisitor& visit,
 void AsynchronousGeneration::Save(uint64_t rounds, int64_t epochs, const StateVisitor& visit) {
   if (!state_ && job_.worker_index == 0) checkpoints_.PutJob(job_.origin, end_);
   wire::RankState state;
+  visit_more_(state);
   visit(state);
   const base::Bytes shared_bytes = state.shared.TakeBytes();
   const base::Bytes own_bytes = state.own.TakeBytes();

@@ -13,7 +13,8 @@ namespace lambdaml::train {
 class AsynchronousGeneration final : public CheckpointedGeneration {
  public:
   // The job and the checkpoints must live as long. Errors: those of the store; kCorrupt.
-  AsynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints, const base::Deadline& end);
+  AsynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints, StateVisitor visit_more,
+                         const base::Deadline& end);
 
   void Describe(comm::Membership& membership) override;
   void Join(comm::Communicator& communicator) override;
@@ -28,6 +29,7 @@ class AsynchronousGeneration final : public CheckpointedGeneration {
 
   const wire::Job& job_;
   Checkpoints& checkpoints_;
+  const StateVisitor visit_more_;
   const base::Deadline end_;
   std::optional<wire::RankState> state_;  // saved by an earlier invocation of this rank
   uint64_t rounds_ = 0;                   // in that state

@@ -37,10 +37,11 @@ class CheckpointedGeneration : public Generation {
 };
 
 // What an invocation of a rank is to do. Nothing: another generation of the rank has gone on
-// already. `checkpoints` must live as long; `end` is that of the invocation. Errors: kCorrupt;
-// those of the store.
+// already. `checkpoints` must live as long; `end` is that of the invocation; visit_more visits what
+// belongs to the state beside the training loop's. Errors: kCorrupt; those of the store.
 std::unique_ptr<CheckpointedGeneration> EnterGeneration(const wire::Job& job,
                                                         Checkpoints& checkpoints,
+                                                        StateVisitor visit_more,
                                                         const base::Deadline& end);
 
 }  // namespace lambdaml::train

@@ -34,7 +34,7 @@ std::optional<Latest> ReadLatest(store::Store& store, const base::Deadline& dead
   const std::string_view number = text.substr(std::min(space + 1, text.size()));
   const auto [end, error] =
       std::from_chars(number.data(), number.data() + number.size(), latest.number);
-  if (error != std::errc() || end != number.data() + number.size() || latest.number < 1) {
+  if (error != std::errc() || end != number.data() + number.size() || latest.number < 0) {
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("{}/{} names no checkpoint: delete it, or name another place",
                             store.url(), kLatestKey));
@@ -123,7 +123,7 @@ std::string Checkpoints::Key(const std::string& name) const { return job_id_ + "
 
 std::optional<int64_t> Checkpoints::LatestNumber(const base::Deadline& deadline) {
   const auto latest = ReadLatest(*store_, deadline);
-  if (!latest || latest->job_id != job_id_) return std::nullopt;
+  if (!latest || latest->job_id != job_id_ || latest->number == 0) return std::nullopt;
   return latest->number;
 }
 
@@ -269,6 +269,7 @@ std::optional<base::Blob> Checkpoints::Async(int64_t rank, const base::Deadline&
 
 void Checkpoints::PutJob(const std::string& job, const base::Deadline& deadline) {
   store_->Put(Key("job"), base::AsBytes(job), deadline);
+  if (!LatestNumber(deadline)) PutLatest(0, deadline);
 }
 
 std::string Checkpoints::Job(const base::Deadline& deadline) {
@@ -280,9 +281,14 @@ std::string Checkpoints::Job(const base::Deadline& deadline) {
   return std::string(job->text());
 }
 
+bool Checkpoints::HasState(const base::Deadline& deadline) {
+  return Latest(deadline) || Async(0, deadline);
+}
+
 void Checkpoints::DeleteAll(const base::Deadline& deadline) {
-  const std::string latest = kLatestKey;
-  if (LatestNumber(deadline)) store_->Delete(std::span(&latest, 1), deadline);
+  const auto latest = ReadLatest(*store_, deadline);
+  const std::string key = kLatestKey;
+  if (latest && latest->job_id == job_id_) store_->Delete(std::span(&key, 1), deadline);
   store_->DeletePrefix(job_id_ + "/", deadline);
 }
 

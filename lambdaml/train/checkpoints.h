@@ -1,6 +1,7 @@
 // Where the states of a job are kept between generations: files and their names (docs/formats.md).
 //
-//   latest                  "<job> <n>": the newest checkpoint whose parts all stand
+//   latest                  "<job> <n>": the newest checkpoint whose parts all stand; n is 0 if the
+//                           job has none, or is asynchronous
 //   <job>/<n>.manifest      what checkpoint n is of, and the sizes and checksums of its parts;
 //                           written last, so a checkpoint with a manifest is whole
 //   <job>/<n>.shared.<x>    the part of the state that all ranks have in common
@@ -95,6 +96,9 @@ class Checkpoints {
   void PutJob(const std::string& job, const base::Deadline& deadline);
   // Errors: kNotFound if it is not there.
   std::string Job(const base::Deadline& deadline);
+
+  // Whether the job can be resumed.
+  bool HasState(const base::Deadline& deadline);
 
   // Deletes everything that the job has left here.
   void DeleteAll(const base::Deadline& deadline);

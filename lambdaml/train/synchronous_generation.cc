@@ -34,10 +34,11 @@ int64_t EpochMsOf(const base::Deadline& deadline) {
 
 SynchronousGeneration::SynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
                                              std::optional<CheckpointManifest> manifest,
-                                             const base::Deadline& end)
+                                             StateVisitor visit_more, const base::Deadline& end)
     : job_(job),
       checkpoints_(checkpoints),
       manifest_(std::move(manifest)),
+      visit_more_(std::move(visit_more)),
       end_(end),
       first_end_epoch_ms_(EpochMsOf(end)),
       saved_at_(base::SystemClock().Now()) {
@@ -142,6 +143,7 @@ void SynchronousGeneration::Visit(const StateVisitor& visit, wire::RankState& st
   state.shared.Visit("first_end_epoch_ms", first_end_epoch_ms_);
   state.shared.Visit("longest_lap", longest_lap_s_);
   state.shared.Visit("longest_save", longest_save_s_);
+  visit_more_(state);
   visit(state);
 }
 

@@ -15,7 +15,8 @@ class SynchronousGeneration final : public CheckpointedGeneration {
   // Errors: kCorrupt if the checkpoint is of another number of workers; kInternal if there should
   // be one.
   SynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
-                        std::optional<CheckpointManifest> manifest, const base::Deadline& end);
+                        std::optional<CheckpointManifest> manifest, StateVisitor visit_more,
+                        const base::Deadline& end);
 
   void Describe(comm::Membership& membership) override;
   void Join(comm::Communicator& communicator) override;
@@ -42,7 +43,8 @@ class SynchronousGeneration final : public CheckpointedGeneration {
   Checkpoints& checkpoints_;
   std::optional<CheckpointManifest> manifest_;  // of the newest checkpoint
   std::optional<CheckpointManifest> older_;     // of the one before, if this invocation knows it
-  const base::Deadline end_;                    // of this invocation
+  const StateVisitor visit_more_;
+  const base::Deadline end_;        // of this invocation
   int64_t first_end_epoch_ms_ = 0;  // of the generation's invocation that ends first, wall clock
   double longest_lap_s_ = 0;
   double longest_save_s_ = base::Seconds(Pace::kSaveGuess);

@@ -152,12 +152,12 @@ class LocalRun {
     if (place::IsLocal(job_.checkpoint)) {
       job_.checkpoint = std::filesystem::absolute(place::PathOf(job_.checkpoint));
     }
+    job_.origin = wire::JobToJson(given).Dump();
     const bool is_resumed = !job_.job_id.empty();
     const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
     const std::string found = Checkpoints::JobIn(job_.checkpoint, deadline);
     if (!is_resumed) {
       job_.job_id = run_->job_id();
-      job_.origin = wire::JobToJson(given).Dump();
       if (!found.empty()) {
         base::Log(base::LogLevel::kWarning,
                   fmt::format("{0} has the checkpoint of an unfinished run, which this one will "
@@ -173,7 +173,7 @@ class LocalRun {
     if (!checkpoints_) return;
     try {
       const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
-      if (!is_finished_ && checkpoints_->Latest(deadline)) return;
+      if (!is_finished_ && checkpoints_->HasState(deadline)) return;
       checkpoints_->DeleteAll(deadline);
       std::error_code error;  // of a folder that holds something else
       if (place::IsLocal(job_.checkpoint)) std::filesystem::remove(job_.checkpoint, error);
@@ -187,12 +187,12 @@ class LocalRun {
   // Says where an unfinished run's state is, if any has been saved.
   std::string HintOfCheckpoint() {
     try {
-      const auto manifest = checkpoints_->Latest(base::Deadline::After(kCheckpointTimeout));
-      if (!manifest) return "";
-      return fmt::format(
-          "; the state after epoch {} is saved: `lambdaml train --resume {}` goes on "
-          "from there",
-          manifest->epochs, job_.checkpoint);
+      const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
+      if (!checkpoints_->HasState(deadline)) return "";
+      const auto manifest = checkpoints_->Latest(deadline);
+      return fmt::format("; the state {}is saved: `lambdaml train --resume {}` goes on from there",
+                         manifest ? fmt::format("after epoch {} ", manifest->epochs) : "",
+                         job_.checkpoint);
     } catch (const base::Error&) {
       return "";  // the run's own error matters more
     }

@@ -71,7 +71,9 @@ class Worker {
   }
 
   void Train() {
-    const auto generation = EnterGeneration(job_, checkpoints_, environment_.deadline);
+    const auto generation = EnterGeneration(
+        job_, checkpoints_, [this](wire::RankState& state) { VisitHistory(state.shared); },
+        environment_.deadline);
     if (generation == nullptr) {
       report_.is_finished = false;
       return;
@@ -92,8 +94,25 @@ class Worker {
   void Publish(const report::EpochRecord& record) {
     if (job_.worker_index != 0) return;
     const std::string text = report::ToJson(record).Dump();
-    run_store_->Put(ProgressKey(job_.job_id, record.epoch), base::AsBytes(text),
-                    environment_.deadline);
+    history_ += text + "\n";
+    PutRecord(record.epoch, text);
+  }
+
+  void PutRecord(int64_t epoch, std::string_view text) {
+    run_store_->Put(ProgressKey(job_.job_id, epoch), base::AsBytes(text), environment_.deadline);
+  }
+
+  // A job that is resumed has a trigger that knows nothing of the epochs before.
+  void VisitHistory(wire::State& shared) {
+    shared.Visit("history", history_);
+    if (shared.is_saving() || job_.worker_index != 0) return;
+    if (run_store_->Get(ProgressKey(job_.job_id, 1), environment_.deadline)) return;
+    int64_t epoch = 0;
+    for (size_t begin = 0; begin < history_.size();) {
+      const size_t end = history_.find('\n', begin);
+      PutRecord(++epoch, std::string_view(history_).substr(begin, end - begin));
+      begin = end + 1;
+    }
   }
 
   void LeaveModel(const WorkloadResult& result) {
@@ -110,6 +129,7 @@ class Worker {
   std::unique_ptr<store::Store> run_store_;  // for the trigger: progress, model, outcome
   Checkpoints checkpoints_;
   const std::unique_ptr<WorkerWorkload> workload_;
+  std::string history_;  // rank 0: the records of all epochs so far, a line each
   WorkerReport report_;
 };
 

@@ -82,6 +82,7 @@ struct Job {
   double round_timeout_s = 300;
   double start_timeout_s = 60;
   std::string checkpoint;
+  std::string resume;
   std::optional<int64_t> checkpoint_every;
   int64_t max_restarts = 3;
   std::string region;

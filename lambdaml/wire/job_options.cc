@@ -302,27 +302,29 @@ void AddFunctionRows(std::vector<Row>& rows) {
                          "memory of a function; 1769 MB buy one CPU [1769]"));
   rows.push_back(MakeRow("timeout", "", G::kFunctions, "S", NumberField{&Job::timeout_s, {1, 900}},
                          "longest run of a function in seconds [900]"));
-  rows.push_back(MakeRow("round_timeout", "", G::kFunctions, "S",
+  rows.push_back(MakeRow("round_timeout", "", G::kDetails, "S",
                          NumberField{&Job::round_timeout_s, {0.1, 900}},
                          "longest wait for a peer in a round, in seconds [300]"));
-  rows.push_back(MakeRow("start_timeout", "", G::kFunctions, "S",
+  rows.push_back(MakeRow("start_timeout", "", G::kDetails, "S",
                          NumberField{&Job::start_timeout_s, {0.1, 900}},
                          "longest wait for all workers to arrive, in seconds [60]"));
   rows.push_back(MakeRow("checkpoint", "", G::kFunctions, "URL", TextField{&Job::checkpoint},
                          "where the run's state is saved [OUTPUT.checkpoint]"));
-  rows.push_back(MakeRow("checkpoint_every", "", G::kFunctions, "N",
+  rows.push_back(MakeRow("resume", "", G::kFunctions, "URL", TextField{&Job::resume},
+                         "go on with the run saved there"));
+  rows.push_back(MakeRow("checkpoint_every", "", G::kDetails, "N",
                          IntegerField{&Job::checkpoint_every, kPositive},
                          "save each N epochs [each minute]"));
-  rows.push_back(MakeRow("max_restarts", "", G::kFunctions, "N",
+  rows.push_back(MakeRow("max_restarts", "", G::kDetails, "N",
                          IntegerField{&Job::max_restarts, {0, 1000}},
                          "how often a worker may fail and start again [3]"));
-  rows.push_back(MakeRow("region", "", G::kFunctions, "NAME", TextField{&Job::region},
+  rows.push_back(MakeRow("region", "", G::kDetails, "NAME", TextField{&Job::region},
                          "AWS region of S3 and DynamoDB [as the AWS tools find it]"));
-  rows.push_back(MakeRow("endpoint_url", "", G::kFunctions, "URL", TextField{&Job::endpoint_url},
+  rows.push_back(MakeRow("endpoint_url", "", G::kDetails, "URL", TextField{&Job::endpoint_url},
                          "other server for S3 and DynamoDB [AWS's own]"));
-  rows.push_back(MakeRow("cache_node", "", G::kFunctions, "TYPE", TextField{&Job::cache_node},
+  rows.push_back(MakeRow("cache_node", "", G::kDetails, "TYPE", TextField{&Job::cache_node},
                          "ElastiCache node type behind the channel, for its cost"));
-  rows.push_back(MakeRow("prices", "", G::kFunctions, "FILE", TextField{&Job::prices},
+  rows.push_back(MakeRow("prices", "", G::kDetails, "FILE", TextField{&Job::prices},
                          "price file for the cost figures [built in]"));
   rows.push_back(MakeRow("log", "", G::kFunctions, "FILE", TextField{&Job::log},
                          "write the run as JSON lines"));

@@ -12,7 +12,8 @@
 
 namespace lambdaml::wire {
 
-enum class OptionGroup { kData, kModel, kAlgorithm, kFunctions, kLambdaml, kInternal };
+// kDetails: of functions and services, seldom needed; --help-all shows them.
+enum class OptionGroup { kData, kModel, kAlgorithm, kFunctions, kDetails, kLambdaml, kInternal };
 
 struct JobOption {
   std::string_view name;   // --name, TOML key and payload key

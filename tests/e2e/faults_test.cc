@@ -28,7 +28,7 @@ class FaultsTest : public Workbench {
   std::unique_ptr<ChildProgram> StartEndlessRun(const Arguments& more = {}) const {
     std::unique_ptr<ChildProgram> run =
         Start(Join({"train", "--data", "data", "--optim", "grad_avg", "--n_epochs", "1000000000",
-                    "--batch_size", "0", "--output", "m"},
+                    "--batch_size", "0", "--max_restarts", "0", "--output", "m"},
                    more));
     run->WaitUntil([&] { return run->out().find("\n") != std::string::npos; }, kSoon);
     return run;

@@ -37,6 +37,14 @@ class HelpTest : public Workbench {
   }
 };
 
+TEST_F(HelpTest, AllOptionsOfATrainingAreShownOnRequest) {
+  const std::string all = Succeed({"train", "--help-all"});
+  for (const char* option : {"--data", "--round_timeout", "--max_restarts", "--region"}) {
+    EXPECT_THAT(all, HasSubstr(option));
+  }
+  EXPECT_THAT(Succeed({"train", "--help"}), ::testing::Not(HasSubstr("--round_timeout")));
+}
+
 TEST_F(HelpTest, EveryCommandHasOneThatFitsTwoScreensAndShowsAnExample) {
   for (const Arguments& command :
        {Arguments{}, Arguments{"train"}, Arguments{"predict"}, Arguments{"evaluate"},

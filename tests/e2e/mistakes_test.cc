@@ -215,15 +215,5 @@ TEST_F(MistakesTest, AFunctionWithTooLittleMemoryGetsAdvice) {
   EXPECT_FALSE(Exists("m"));
 }
 
-TEST_F(MistakesTest, ARunLongerThanItsTimeoutGetsAdvice) {
-  const Outcome outcome = Run({"train", "--data", "data", "--optim", "grad_avg", "--n_epochs",
-                               "1000000000", "--timeout", "1", "--output", "m"});
-  EXPECT_EQ(outcome.exit_code, kJob);
-  EXPECT_THAT(outcome.err, ::testing::ContainsRegex("lambdaml: worker [0-3] of 4 failed: "));
-  EXPECT_THAT(outcome.err, HasSubstr("--timeout"));
-  EXPECT_FALSE(Exists("m"));
-  EXPECT_LT(outcome.seconds, 30);
-}
-
 }  // namespace
 }  // namespace lambdaml::test

@@ -87,22 +87,22 @@ TEST(RunRecordTest, WhatWasNotMeasuredIsLeftOut) {
 }
 
 TEST(RunRecordTest, ASummaryIsOneJsonLineWithStableKeys) {
-  EXPECT_EQ(
-      ToJson(FullSummary()).Dump(),
-      R"({"event":"summary","model":"lr","optim":"admm","sync_mode":"reduce_scatter",)"
-      R"("regularizer":"l1","lambda":0.25,)"
-      R"("platform":"local","channel":"file:///tmp/job","n_workers":4,"rows":1000,)"
-      R"("n_features":28,"epochs":10,"stopped_by":"convergence","loss":0.5,"accuracy":0.75,)"
-      R"("valid_loss":0.625,"valid_accuracy":0.5,"test_loss":1,"test_accuracy":0.25,)"
-      R"("extra":{"objective":0.75},"wall_seconds":2.5,)"
-      R"("seconds":{"startup":0.125,"load":0.25,"compute":1,"synchronise":0.5},)"
-      R"("invocations":4,"generations":3,"restarts":2,"memory_mb":1769,"billed_ms":8000,"gb_seconds":13.5,)"
-      R"("services":[{"service":"file","get_requests":1,"put_requests":2,"list_requests":3,)"
-      R"("delete_requests":4,"bytes_read":5,"bytes_written":6,"retries":7,"read_units":8,)"
-      R"("write_units":9,"waiting_seconds":0.5}],"dollars":0.75,)"
-      R"("cost":[{"service":"lambda","dollars":0.5},{"service":"file","dollars":0.25},)"
-      R"({"service":"redis","dollars":null}],)"
-      R"("prices_as_of":"2001-02-03","prices_region":"here","model_path":"a.model"})");
+  EXPECT_EQ(ToJson(FullSummary()).Dump(),
+            R"({"event":"summary","model":"lr","optim":"admm","sync_mode":"reduce_scatter",)"
+            R"("regularizer":"l1","lambda":0.25,)"
+            R"("platform":"local","channel":"file:///tmp/job","n_workers":4,"rows":1000,)"
+            R"("n_features":28,"epochs":10,"stopped_by":"convergence","loss":0.5,"accuracy":0.75,)"
+            R"("valid_loss":0.625,"valid_accuracy":0.5,"test_loss":1,"test_accuracy":0.25,)"
+            R"("extra":{"objective":0.75},"wall_seconds":2.5,)"
+            R"("seconds":{"startup":0.125,"load":0.25,"compute":1,"synchronise":0.5},)"
+            R"("invocations":4,"generations":3,"restarts":2,"memory_mb":1769,)"
+            R"("billed_ms":8000,"gb_seconds":13.5,)"
+            R"("services":[{"service":"file","get_requests":1,"put_requests":2,"list_requests":3,)"
+            R"("delete_requests":4,"bytes_read":5,"bytes_written":6,"retries":7,"read_units":8,)"
+            R"("write_units":9,"waiting_seconds":0.5}],"dollars":0.75,)"
+            R"("cost":[{"service":"lambda","dollars":0.5},{"service":"file","dollars":0.25},)"
+            R"({"service":"redis","dollars":null}],)"
+            R"("prices_as_of":"2001-02-03","prices_region":"here","model_path":"a.model"})");
 }
 
 TEST(RunRecordTest, AnErrorIsOneJsonLineWithCodeAndMessage) {

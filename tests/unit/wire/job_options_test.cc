@@ -146,6 +146,7 @@ const std::vector<Example> kExamples = {
     {"key_col", "k", R"("k")", R"({"key_col":"k"})"},
     {"start_timeout", "2.5", "2.5", R"({"start_timeout":2.5})", {{"0", "not within"}}},
     {"checkpoint", "c", R"("c")", R"({"checkpoint":"c"})"},
+    {"resume", "c", R"("c")", R"({"resume":"c"})"},
     {"checkpoint_every", "2", "2", R"({"checkpoint_every":2})", {{"0", "not within"}}},
     {"max_restarts", "0", "0", R"({"max_restarts":0})", {{"-1", "not within"}}},
     {"generation", "2", "2", R"({"generation":2})", {{"-1", "not within"}}},
