@@ -147,6 +147,33 @@ TEST_F(ChannelsTest, GiveTheCentroidsOfTheFileChannelBitForBit) {
   }
 }
 
+TEST_F(ChannelsTest, GiveTheNetworkOfTheFileChannelBitForBit) {
+  Succeed({"data", "generate", "cifar10", "--rows", "12", "--output", "images.bin"});
+  const auto network_of = [&](const Arguments& arguments) {
+    Succeed(Join({"train", "--model", "mobilenet", "--data", "images.bin", "--n_epochs", "1",
+                  "--batch_size", "6", "--workers", "2", "--output", "m.safetensors"},
+                 arguments));
+    return Read("m.safetensors");
+  };
+  Variants variants;
+  for (const std::string optim : {"grad_avg", "model_avg"}) {
+    const std::string expected = network_of({"--optim", optim});
+    for (const ServiceKind& service : AllServices()) {
+      for (const std::string sync_mode : {"reduce", "reduce_scatter", "async"}) {
+        variants.Try(fmt::format("{} {} {}", service.name, optim, sync_mode), [&] {
+          const std::string url = NewUrl(service);
+          const std::string network =
+              network_of({"--optim", optim, "--sync_mode", sync_mode, "--channel", url});
+          if (sync_mode != "async") {
+            EXPECT_EQ(network, expected);
+          }
+          EXPECT_THAT(KeysLeft(url), IsEmpty());
+        });
+      }
+    }
+  }
+}
+
 TEST_F(ChannelsTest, AsynchronousTrainingRunsOnEachAndIsCounted) {
   Variants variants;
   for (const ServiceKind& service : AllServices()) {
