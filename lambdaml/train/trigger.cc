@@ -260,6 +260,9 @@ class LocalRun {
     function.scratch_parent = run_->functions();
     function.log_directory = run_->functions();
     function.environment = ServiceEnvironment(job_);
+    // Workers share this machine's processors: OpenMP's threads (nn) that wait for each other are
+    // to sleep, not to take the processor from those they wait for.
+    function.environment.emplace_back("OMP_WAIT_POLICY", "passive");
     platform_->CreateFunction(std::move(function));
     invoker_ = faas::MakeHttpInvoker(platform_->endpoint());
   }
