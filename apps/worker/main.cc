@@ -1,15 +1,19 @@
 // lambdaml-worker: the function. An ordinary Lambda custom runtime (`bootstrap`) whose handler runs
-// one worker's share of a job; the same program runs wherever the Runtime API is served.
+// one worker's share of a job; the same program runs wherever the Runtime API is served, and where
+// containers get HTTP requests (PORT).
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/faas/http_serving.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/faas/url_event.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/wire/job.h"
 
@@ -22,16 +26,25 @@ using lambdaml::base::ErrorCode;
 // number of CPUs that the machine shows says nothing about the function's share of them.
 constexpr int kMemoryMbPerCpu = 1769;
 
+// Of an HTTP request that states no deadline: the longest that Cloud Run allows.
+constexpr lambdaml::base::Duration kRequestTimeMax = std::chrono::hours(1);
+
 std::string_view Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string_view() : value;
 }
 
+// The whole number that a variable holds; nothing if it is not set, or not to one.
+std::optional<int> NumberIn(const char* name) {
+  const std::string_view text = Environment(name);
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 int ThreadCount() {
-  const std::string_view text = Environment("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
-  int memory_mb = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), memory_mb);
-  if (error != std::errc() || end != text.data() + text.size()) return 1;
+  const int memory_mb = NumberIn("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").value_or(0);
   return std::clamp(memory_mb / kMemoryMbPerCpu, 1, 6);
 }
 
@@ -43,18 +56,28 @@ std::string HandleInvocation(const lambdaml::faas::Invocation& invocation) {
   return lambdaml::train::ToJson(report).Dump();
 }
 
+// Where to listen: PORT, as container platforms set it, of this machine only unless told otherwise,
+// because whoever can send a worker a job reads and writes with its credentials.
+lambdaml::faas::ListenAddress AddressToServe() {
+  const std::optional<int> port = NumberIn("PORT");
+  if (!port || *port < 1 || *port > 65535) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "neither AWS_LAMBDA_RUNTIME_API nor PORT is set: this program is a function, "
+                "started by a function platform; use `lambdaml train` to run it on this machine");
+  }
+  const std::string_view ip = Environment("LAMBDAML_LISTEN");
+  return {.ip = ip.empty() ? "127.0.0.1" : std::string(ip), .port = *port};
+}
+
 }  // namespace
 
 int main() {
   const std::string api(Environment("AWS_LAMBDA_RUNTIME_API"));
   try {
-    if (api.empty()) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          "AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, started by "
-          "a function platform; use `lambdaml train` to run it on this machine");
+    if (!api.empty()) {
+      lambdaml::faas::ServeInvocations(api, lambdaml::faas::TakeUrlEvents(HandleInvocation));
     }
-    lambdaml::faas::ServeInvocations(api, HandleInvocation);
+    lambdaml::faas::ServeHttp(AddressToServe(), kRequestTimeMax, HandleInvocation);
   } catch (const Error& error) {
     lambdaml::base::Log(lambdaml::base::LogLevel::kError, error.message());
     return error.code() == ErrorCode::kInvalidArgument ? 2 : 4;

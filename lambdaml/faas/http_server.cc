@@ -220,16 +220,20 @@ void HttpServer::State::Accept(const std::shared_ptr<State>& state) {
   });
 }
 
-HttpServer::HttpServer(EventLoop& loop, Handler handler)
+HttpServer::HttpServer(EventLoop& loop, Handler handler, const ListenAddress& address)
     : state_(std::make_shared<State>(loop, std::move(handler))) {
   try {
-    const tcp::endpoint loopback(asio::ip::address_v4::loopback(), 0);
-    state_->acceptor.open(loopback.protocol());
-    state_->acceptor.bind(loopback);
+    const tcp::endpoint endpoint(asio::ip::make_address(address.ip),
+                                 static_cast<unsigned short>(address.port));
+    state_->acceptor.open(endpoint.protocol());
+    // Only where the port is given: a server that starts again must not wait for old connections.
+    if (address.port != 0) state_->acceptor.set_option(tcp::acceptor::reuse_address(true));
+    state_->acceptor.bind(endpoint);
     state_->acceptor.listen();
-    endpoint_ = fmt::format("127.0.0.1:{}", state_->acceptor.local_endpoint().port());
+    endpoint_ = fmt::format("{}:{}", address.ip, state_->acceptor.local_endpoint().port());
   } catch (const boost::system::system_error& error) {
-    base::ThrowErrno("listen on", "127.0.0.1", error.code().value());
+    base::ThrowErrno("listen on", fmt::format("{}:{}", address.ip, address.port),
+                     error.code().value());
   }
   State::Accept(state_);
 }

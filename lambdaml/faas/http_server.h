@@ -1,5 +1,6 @@
-// An HTTP/1.1 server on a free port of 127.0.0.1, driven by an EventLoop. Malformed requests are
-// answered with 400, over-long ones with 413 (header 431), and neither reaches the handler.
+// An HTTP/1.1 server, by default on a free port of 127.0.0.1, driven by an EventLoop. Malformed
+// requests are answered with 400, over-long ones with 413 (header 431), and neither reaches the
+// handler.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,11 @@
 
 namespace lambdaml::faas {
 
+struct ListenAddress {
+  std::string ip = "127.0.0.1";
+  int port = 0;  // 0: a free one
+};
+
 // Threads: the loop's.
 class HttpServer {
  public:
@@ -19,15 +25,16 @@ class HttpServer {
   using Respond = std::function<void(HttpResponse)>;
   using Handler = std::function<void(HttpRequest, Respond)>;
 
-  // Listens from now on. Errors: kResourceExhausted (descriptors, ports).
-  HttpServer(EventLoop& loop, Handler handler);
+  // Listens from now on. Errors: kResourceExhausted (descriptors, ports), kUnavailable (the port is
+  // taken), kInvalidArgument (no such address).
+  HttpServer(EventLoop& loop, Handler handler, const ListenAddress& address = {});
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
   // Closes the port and all connections; answers already given are still sent. The handler is not
   // called any more.
   ~HttpServer();
 
-  // "127.0.0.1:port"
+  // "ip:port"
   const std::string& endpoint() const { return endpoint_; }
 
  private:

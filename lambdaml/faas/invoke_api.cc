@@ -1,5 +1,6 @@
 #include "lambdaml/faas/invoke_api.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
 #include <optional>
@@ -59,6 +60,33 @@ std::optional<std::string> FunctionName(std::string_view target) {
   }
   const size_t size = path.size() - kInvokePrefix.size() - kInvokeSuffix.size();
   return DecodePercent(path.substr(kInvokePrefix.size(), size));
+}
+
+// What ListFunctions and GetFunctionConfiguration tell of a function.
+base::Json ConfigurationOf(const FunctionConfig& config) {
+  base::Json json;
+  json.Set("FunctionName", config.name);
+  json.Set("FunctionArn", FunctionArn(config.name));
+  json.Set("Runtime", "provided.al2023");
+  json.Set("Handler", config.program);
+  json.Set("MemorySize", config.memory_mb);
+  json.Set("Timeout", static_cast<int64_t>(base::Seconds(config.timeout)));
+  json.Set("Version", "$LATEST");
+  json.Set("PackageType", "Zip");
+  json.Set("State", "Active");
+  json.Set("LastUpdateStatus", "Successful");
+  return json;
+}
+
+HttpResponse JsonResponse(const base::Json& body) {
+  return {.status = 200,
+          .headers = {{"Content-Type", "application/json"}, {"x-amzn-RequestId", NewRequestId()}},
+          .body = body.Dump()};
+}
+
+HttpResponse NoSuchFunction(std::string_view name) {
+  return ErrorResponse(NewRequestId(), {404, "ResourceNotFoundException", "User",
+                                        fmt::format("Function not found: {}", FunctionArn(name))});
 }
 
 std::string NewTraceId(const std::string& request_id) {
@@ -122,18 +150,45 @@ InvokeApi::InvokeApi(EventLoop& loop, const FunctionMap& functions)
         OnRequest(request, respond);
       }) {}
 
+// Of a GET: all functions, or one of them.
+void InvokeApi::Describe(const HttpRequest& request, const HttpServer::Respond& respond) const {
+  constexpr std::string_view kConfigurationSuffix = "/configuration";
+  std::string_view path = std::string_view(request.target).substr(0, request.target.find('?'));
+  const bool is_list = path.size() <= kInvokePrefix.size();  // with a final '/' or without
+  if (is_list) {
+    base::Json list = base::Json::EmptyArray();
+    for (const auto& [name, function] : functions_)
+      list.Append(ConfigurationOf(function->config()));
+    base::Json body;
+    body.Set("Functions", std::move(list));
+    return respond(JsonResponse(body));
+  }
+  path.remove_prefix(std::min(path.size(), kInvokePrefix.size()));
+  const bool is_configuration = path.ends_with(kConfigurationSuffix);
+  if (is_configuration) path.remove_suffix(kConfigurationSuffix.size());
+  const std::string name = DecodePercent(path).value_or("");
+  const auto function = functions_.find(name);
+  if (function == functions_.end()) return respond(NoSuchFunction(name));
+  const base::Json configuration = ConfigurationOf(function->second->config());
+  if (is_configuration) return respond(JsonResponse(configuration));
+  base::Json body;
+  body.Set("Configuration", configuration);
+  respond(JsonResponse(body));
+}
+
 void InvokeApi::OnRequest(const HttpRequest& request, const HttpServer::Respond& respond) const {
+  const std::string_view target = request.target;
+  const bool is_description = request.method == "GET" &&
+                              target.starts_with(kInvokePrefix.substr(0, kInvokePrefix.size() - 1));
+  if (is_description) return Describe(request, respond);
   const std::optional<std::string> name = FunctionName(request.target);
   if (!name || request.method != "POST") {
-    return respond(ErrorResponse(
-        NewRequestId(), {404, "UnknownOperationException", "User", "the operation is not Invoke"}));
+    return respond(ErrorResponse(NewRequestId(),
+                                 {404, "UnknownOperationException", "User",
+                                  "the operation is none of Invoke, ListFunctions, GetFunction"}));
   }
   const auto function = functions_.find(*name);
-  if (function == functions_.end()) {
-    return respond(
-        ErrorResponse(NewRequestId(), {404, "ResourceNotFoundException", "User",
-                                       fmt::format("Function not found: {}", FunctionArn(*name))}));
-  }
+  if (function == functions_.end()) return respond(NoSuchFunction(*name));
   Invoke(*function->second, request, respond);
 }
 

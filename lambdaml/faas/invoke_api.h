@@ -1,5 +1,8 @@
-// The Invoke API of the local platform, as AWS Lambda's API reference describes the operation
-// Invoke: POST /2015-03-31/functions/{name}/invocations.
+// The Lambda API of the local platform, as AWS's API reference describes these operations:
+//   POST /2015-03-31/functions/{name}/invocations     Invoke
+//   GET  /2015-03-31/functions/                       ListFunctions
+//   GET  /2015-03-31/functions/{name}                 GetFunction
+//   GET  /2015-03-31/functions/{name}/configuration   GetFunctionConfiguration
 #pragma once
 
 #include <map>
@@ -24,6 +27,7 @@ class InvokeApi {
 
  private:
   void OnRequest(const HttpRequest& request, const HttpServer::Respond& respond) const;
+  void Describe(const HttpRequest& request, const HttpServer::Respond& respond) const;
   void Invoke(LocalFunction& function, const HttpRequest& request,
               const HttpServer::Respond& respond) const;
 

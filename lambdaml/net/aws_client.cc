@@ -103,6 +103,7 @@ HttpRequest AwsClient::Prepare(const Call& call, const Credentials& credentials)
   prepared.destination = request.destination;
   prepared.response_size_max_bytes = request.response_size_max_bytes;
   prepared.silence_max = request.silence_max;
+  prepared.cancelled = request.cancelled;
   prepared.headers = Sign({.method = request.method,
                            .host = host_,
                            .path = call.path,
@@ -126,7 +127,8 @@ void AwsClient::Judge(Call& call, HttpOutcome outcome, const Credentials& creden
     const std::string before =
         is_late && call.failure ? " (before: " + call.failure->message() + ")" : "";
     call.failure = Error(error->code(), request.operation + ": " + error->message() + before);
-    if (error->code() != ErrorCode::kUnavailable) throw *call.failure;
+    const bool may_pass = error->code() == ErrorCode::kUnavailable && request.may_repeat_lost;
+    if (!may_pass) throw *call.failure;
     return;
   }
   auto& response = std::get<HttpResponse>(outcome);

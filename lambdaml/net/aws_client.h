@@ -39,6 +39,9 @@ struct AwsRequest {
   std::span<std::byte> destination = {};  // as in HttpRequest
   uint64_t response_size_max_bytes = HttpRequest{}.response_size_max_bytes;
   base::Duration silence_max = HttpRequest{}.silence_max;
+  const std::atomic<bool>* cancelled = nullptr;  // as in HttpRequest
+  // False: not made again when an attempt has been lost, because it may have had its effect.
+  bool may_repeat_lost = true;
   // Codes of errors that are an answer like any other, such as NoSuchKey.
   std::vector<std::string> expected_errors = {};
 };
@@ -77,9 +80,9 @@ class AwsClient {
   // "host:port" of the endpoint.
   const std::string& authority() const { return authority_; }
 
-  // Errors: kUnavailable, kDeadlineExceeded, kPermissionDenied (credentials, permission, clock),
-  // kNotFound (a code NoSuch… or …NotFound…), kResourceExhausted (quota, answer too large),
-  // kInvalidArgument (region, or a request that the service refuses).
+  // Errors: kUnavailable, kDeadlineExceeded, kCancelled, kPermissionDenied (credentials,
+  // permission, clock), kNotFound (a code NoSuch… or …NotFound…), kResourceExhausted (quota, answer
+  // too large), kInvalidArgument (region, or a request that the service refuses).
   AwsAnswer Send(const AwsRequest& request, const base::Deadline& deadline);
 
   // In parallel; answer i belongs to requests[i]. When one fails for good, the others are brought

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <span>
 
+#include "lambdaml/base/json.h"
+
 namespace lambdaml::net {
 namespace {
 
@@ -210,7 +212,31 @@ Advice AdviceFor(Cause cause, const FailedRequest& request, const HttpResponse& 
   return {ErrorCode::kInvalidArgument, "the service refuses the request"};
 }
 
+std::string TextOf(const base::Json& json, std::string_view key) {
+  const base::Json* found = json.is_object() ? json.Find(key) : nullptr;
+  return found != nullptr && found->is_string() ? found->AsString() : "";
+}
+
 }  // namespace
+
+// The code stands in the header x-amzn-ErrorType or the member __type, perhaps with a namespace
+// before ('#') or an address behind (':'); the message in a member of either spelling.
+std::optional<ServiceError> ParseJsonError(const HttpResponse& response) {
+  if (response.status / 100 == 2) return std::nullopt;
+  ServiceError error;
+  try {
+    const base::Json json = base::Json::Parse(response.body.text(), "error");
+    error.code = TextOf(json, "__type");
+    error.message = TextOf(json, "message");
+    if (error.message.empty()) error.message = TextOf(json, "Message");
+  } catch (const base::Error&) {
+    // Not the service's own words. The status says enough.
+  }
+  if (const auto type = response.Header("x-amzn-ErrorType")) error.code = *type;
+  error.code = error.code.substr(0, error.code.find(':'));
+  error.code = error.code.substr(error.code.rfind('#') + 1);
+  return error;
+}
 
 bool MayPass(int status, std::string_view code) { return CauseOf(status, code) == Cause::kBusy; }
 

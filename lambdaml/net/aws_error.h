@@ -19,6 +19,11 @@ struct ServiceError {
   std::string region = {};  // where to send the request instead, if it says so
 };
 
+// The failure in an answer of a service that answers in JSON (Lambda, CloudWatch Logs, …); nothing
+// if the answer is a success. One that no service has written, a proxy's perhaps, has no code.
+// Source: "AWS restJson1 protocol" and "AWS JSON 1.1 protocol", Smithy 2.0 specification.
+std::optional<ServiceError> ParseJsonError(const HttpResponse& response);
+
 // Whether the same request may succeed a little later: 429, 500, 502, 503, 504, and the codes by
 // which services say that they are too busy or had a fault of their own, under any status.
 bool MayPass(int status, std::string_view code);

@@ -72,7 +72,7 @@ class HttpClient::Lane {
       }
       int running = 0;
       if (!is_late) CheckMulti(curl_multi_perform(multi_.get(), &running));
-      const bool has_ended = TakeEnded(outcomes) || TakeSilent(outcomes);
+      const bool has_ended = TakeEnded(outcomes) || TakeHopeless(outcomes);
       if (is_late) EndAllAtDeadline(outcomes);
       if (!has_ended && !busy_.empty()) {
         const int poll_ms = std::min(deadline.RemainingPollMs(), kPollMsMax);
@@ -118,14 +118,17 @@ class HttpClient::Lane {
     return has_ended;
   }
 
-  bool TakeSilent(std::vector<std::optional<HttpOutcome>>& outcomes) {
+  // One that is cancelled, or on which nothing has moved for too long.
+  bool TakeHopeless(std::vector<std::optional<HttpOutcome>>& outcomes) {
     const base::TimePoint now = base::SystemClock().Now();
-    const auto silent = std::find_if(busy_.begin(), busy_.end(),
-                                     [&](const auto& transfer) { return transfer->IsSilent(now); });
-    if (silent == busy_.end()) return false;
-    outcomes[(*silent)->index()] = (*silent)->EndInSilence();
-    Retire(silent);
-    return true;
+    for (auto transfer = busy_.begin(); transfer != busy_.end(); ++transfer) {
+      std::optional<HttpOutcome> end = (*transfer)->EndIfHopeless(now);
+      if (!end) continue;
+      outcomes[(*transfer)->index()] = *std::move(end);
+      Retire(transfer);
+      return true;
+    }
+    return false;
   }
 
   void EndAllAtDeadline(std::vector<std::optional<HttpOutcome>>& outcomes) {

@@ -6,6 +6,7 @@
 // the environment are honoured, but never for loopback and link-local addresses.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -47,6 +48,8 @@ struct HttpRequest {
   // A request on which no byte moves for so long has failed, however far the deadline is: the peer
   // died without a word. Looked at once a second.
   base::Duration silence_max = std::chrono::seconds(10);
+  // Set by another thread: nobody waits for the answer any more. Looked at once a second.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct HttpResponse {
@@ -60,9 +63,10 @@ struct HttpResponse {
 };
 
 // The answer, or why there is none: kUnavailable (not reachable, connection lost, silent, not
-// HTTP: worth another attempt), kDeadlineExceeded, kPermissionDenied (the peer's certificate is
-// not trusted), kResourceExhausted (an answer above the limit), kInvalidArgument (a URL or header
-// that cannot be sent). Messages name host:port and the cause, never the path or a header.
+// HTTP: worth another attempt), kDeadlineExceeded, kCancelled, kPermissionDenied (the peer's
+// certificate is not trusted), kResourceExhausted (an answer above the limit), kInvalidArgument (a
+// URL or header that cannot be sent). Messages name host:port and the cause, never the path or a
+// header.
 using HttpOutcome = std::variant<HttpResponse, base::Error>;
 
 struct HttpClientOptions {

@@ -281,7 +281,12 @@ bool HttpTransfer::IsSilent(base::TimePoint now) {
   return now - moved_at_ > request_->silence_max;
 }
 
-HttpOutcome HttpTransfer::EndInSilence() const {
+std::optional<HttpOutcome> HttpTransfer::EndIfHopeless(base::TimePoint now) {
+  if (request_->cancelled != nullptr && request_->cancelled->load()) {
+    return Error(ErrorCode::kCancelled,
+                 fmt::format("the request to {} was cancelled", url_.authority()));
+  }
+  if (!IsSilent(now)) return std::nullopt;
   return Error(ErrorCode::kUnavailable,
                fmt::format("no answer from {}: not a byte for {}", url_.authority(),
                            base::FormatSeconds(base::Seconds(request_->silence_max))));

@@ -31,14 +31,12 @@ class HttpTransfer {
   void* handle() const { return easy_.get(); }
   size_t index() const { return index_; }  // as given to Begin
 
-  // Whether no byte has moved for the request's silence_max. To be asked about once a second.
-  bool IsSilent(base::TimePoint now);
-
-  // The outcome, when curl has ended the transfer with that CURLcode, when it has been silent for
-  // too long, or when the time is over.
+  // The outcome, when curl has ended the transfer with that CURLcode, or when the time is over.
   HttpOutcome End(int curl_code);
-  HttpOutcome EndInSilence() const;
   HttpOutcome EndAtDeadline() const;
+  // The outcome, if the request is cancelled, or no byte has moved for its silence_max. To be asked
+  // about once a second.
+  std::optional<HttpOutcome> EndIfHopeless(base::TimePoint now);
 
  private:
   struct HandleDeleter {
@@ -51,6 +49,7 @@ class HttpTransfer {
   static size_t OnHeaderLine(const char* data, size_t size, size_t count, void* self) noexcept;
   static size_t OnBodyPart(const char* data, size_t size, size_t count, void* self) noexcept;
 
+  bool IsSilent(base::TimePoint now);
   bool Guarded(const std::function<void()>& step) noexcept;
   void SetOptions(const std::string& ca_bundle, base::Duration connect_time_max);
   void SetMethodAndBody();

@@ -26,7 +26,8 @@ constexpr std::string_view kDockerfile =
 #   docker build --tag lambdaml-worker .
 FROM scratch
 COPY function/ /var/task/
-ENV LAMBDA_TASK_ROOT=/var/task
+# Where the platform sets PORT, workers serve HTTP; whoever reaches them can give them jobs.
+ENV LAMBDA_TASK_ROOT=/var/task LAMBDAML_LISTEN=0.0.0.0
 WORKDIR /tmp
 USER 65534:65534
 ENTRYPOINT ["/var/task/bootstrap"]

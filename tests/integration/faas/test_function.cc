@@ -1,5 +1,5 @@
 // A custom runtime for the tests: does what the payload says, {"do": <verb>, …}. What happens at
-// its start is said by the environment variable TEST_INIT.
+// its start is said by the environment variable TEST_INIT. With PORT it serves HTTP instead.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -18,7 +18,9 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/faas/http_serving.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/faas/url_event.h"
 
 extern char** environ;
 
@@ -138,8 +140,12 @@ int main() {
     SleepMs(60'000);
   }
   if (init == "ignore_sigterm") ::signal(SIGTERM, SIG_IGN);
+  const std::string port = Variable("PORT");
   try {
-    lambdaml::faas::ServeInvocations(api, Handle);
+    if (!port.empty()) {
+      lambdaml::faas::ServeHttp({.port = std::stoi(port)}, std::chrono::seconds(60), Handle);
+    }
+    lambdaml::faas::ServeInvocations(api, lambdaml::faas::TakeUrlEvents(Handle));
   } catch (const Error& error) {
     lambdaml::base::Log(lambdaml::base::LogLevel::kError, error.message());
   }

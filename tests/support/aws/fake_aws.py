@@ -1,7 +1,10 @@
 """The few operations of AWS that this project calls, for tests: stateful, strict, on one port.
 
 Usage: fake_aws.py PORT RECORD [--key ID=SECRET] [--bucket NAME] [--fail RESOURCE=REASON]...
-                   [--throttle N] [--concurrency N] [--logs FILE]
+                   [--throttle N] [--concurrency N] [--logs FILE] [--forward HOST:PORT]
+
+  --forward HOST:PORT   gets Lambda's Invoke requests, and those to "/", which stand for the URL of a
+                        function, once they have been checked
 
 Every request must be signed for the key; botocore computes each signature anew. Parameters must
 satisfy botocore's model of the service. RECORD gets a JSON line for each request: its service,
@@ -10,6 +13,7 @@ it is served. --logs: JSON lines with "timestamp", "message" and "logStreamName"
 """
 
 import argparse
+import http.client
 import http.server
 import json
 import sys
@@ -76,8 +80,20 @@ class Logs:
         return page
 
 
+def forward(endpoint, method, target, headers, body):
+    """What another server answers: (status, body, content type, headers)."""
+    connection = http.client.HTTPConnection(endpoint)
+    passed = {name: value for name, value in headers.items() if name.lower() != "host"}
+    connection.request(method, target, body, passed)
+    answer = connection.getresponse()
+    extra = {name: value for name, value in answer.getheaders()
+             if name.lower().startswith("x-amz")}
+    return answer.status, answer.read(), answer.getheader("Content-Type"), extra
+
+
 class FakeAws:
     def __init__(self, options):
+        self.forward = options.forward
         self.keys = dict([options.key.split("=", 1)])
         self.throttle = options.throttle
         self.seen = {}
@@ -89,21 +105,27 @@ class FakeAws:
                          "lambda": Lambda(formation, options.concurrency)}
 
     def serve(self, method, target, headers, body):
-        """(status, body, content type, headers) of the answer."""
+        """(status, body, content type, headers) of the answer; None: forward the request."""
         service = protocol.service_of(headers)
         note = {"method": method, "target": target}
         with self.lock:
             try:
-                if service not in self.services:
+                if service is not None and service not in self.services:
                     service = None
                     raise ApiError("UnknownService", "no such service here")
                 protocol.check_signature(method, target, headers, body, self.keys)
+                if service == "lambda" and target == "/":
+                    note.update(service=service, operation="URL", answer=200)
+                    return None
                 operation, parameters = protocol.parse(service, method, target, headers, body)
                 note.update(service=service, operation=operation,
                             parameters={k: v for k, v in parameters.items() if k != "TemplateBody"})
                 self.seen[operation] = self.seen.get(operation, 0) + 1
                 if self.seen[operation] <= self.throttle:
                     raise ApiError("Throttling", "Rate exceeded")
+                if operation == "Invoke":
+                    note.update(answer=200, parameters={**parameters, "Payload": body.decode()})
+                    return None
                 result = getattr(self.services[service], operation)(**parameters)
                 note["answer"] = 200
                 return 200, *protocol.answer(service, operation, result), {}
@@ -125,6 +147,7 @@ def main():
     parser.add_argument("--throttle", type=int, default=0)
     parser.add_argument("--concurrency", type=int, default=1000)
     parser.add_argument("--logs")
+    parser.add_argument("--forward")
     fake = FakeAws(parser.parse_args())
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -135,7 +158,8 @@ def main():
 
         def _serve(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, answer, kind, headers = fake.serve(self.command, self.path, self.headers, body)
+            request = (self.command, self.path, self.headers, body)
+            status, answer, kind, headers = fake.serve(*request) or forward(fake.forward, *request)
             self.send_response(status)
             for name, value in {**headers, "Content-Type": kind, "Content-Length": len(answer)}.items():
                 self.send_header(name, str(value))
