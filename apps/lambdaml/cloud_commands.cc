@@ -18,6 +18,8 @@
 #include "lambdaml/deploy/deploy.h"
 #include "lambdaml/deploy/destroy.h"
 #include "lambdaml/deploy/function_template.h"
+#include "lambdaml/deploy/stack_parameters.h"
+#include "lambdaml/net/sha256.h"
 #include "lambdaml/package/function_package.h"
 
 #include "apps/lambdaml/commands.h"
@@ -52,6 +54,10 @@ base::Blob PackageOf(const DeployArguments& arguments) {
                                 .bootstrap = ProgramBeside("lambdaml-bootstrap")})));
 }
 
+std::string HashOfFile(const std::string& path) {
+  return net::Hex(net::Sha256(base::MapFile(path).span()));
+}
+
 void ShowOutputs(const aws::Stack& stack) {
   for (const auto& [name, value] : stack.outputs) Show(fmt::format("{:<14} {}", name, value));
 }
@@ -77,10 +83,14 @@ void Run(const DeployArguments& arguments) {
   const base::Blob package = PackageOf(arguments);
   const base::Deadline deadline = base::Deadline::After(kDeployTimeout);
   ShowAccount(session, deadline);
+  // Of a package of somebody else's making nothing is known.
+  aws::Texts parameters = arguments.parameters;
+  parameters[deploy::kWorkerHashParameter] =
+      arguments.package.empty() ? HashOfFile(ProgramBeside("lambdaml-worker")) : "";
   const aws::Stack stack =
       deploy::Deploy(session,
                      {.stack = arguments.stack,
-                      .parameters = arguments.parameters,
+                      .parameters = parameters,
                       .package = package.span(),
                       .is_dry_run = arguments.is_dry_run},
                      {.show = Show, .interrupted = interrupts.flag()}, deadline);

@@ -20,6 +20,7 @@ std::span<const StackParameter> StackParameters();
 inline constexpr const char* kBucketParameter = "Bucket";
 inline constexpr const char* kPrefixParameter = "Prefix";
 inline constexpr const char* kCodeKeyParameter = "CodeKey";
+inline constexpr const char* kWorkerHashParameter = "WorkerHash";
 inline constexpr const char* kFunctionNameParameter = "FunctionName";
 inline constexpr const char* kBucketOutput = "Bucket";
 

@@ -14,9 +14,8 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/units.h"
 #include "lambdaml/comm/job_keys.h"
-#include "lambdaml/faas/http_invoker.h"
-#include "lambdaml/faas/local_platform.h"
 #include "lambdaml/faas/reaper.h"
 #include "lambdaml/place/place.h"
 #include "lambdaml/report/cost.h"
@@ -25,8 +24,8 @@
 #include "lambdaml/train/checkpoints.h"
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
+#include "lambdaml/train/platform.h"
 #include "lambdaml/train/run_directory.h"
-#include "lambdaml/train/service_environment.h"
 #include "lambdaml/train/service_use.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/train/workload.h"
@@ -40,6 +39,7 @@ constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
 constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
 constexpr base::Duration kChannelCheckTimeout = std::chrono::seconds(8);
+constexpr base::Duration kUploadTimeout = std::chrono::minutes(10);  // of one shard
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
 constexpr base::Duration kCheckpointTimeout = std::chrono::seconds(30);
 
@@ -77,30 +77,32 @@ void CheckOutput(const wire::Job& job) {
   place::CheckWritable(output);
 }
 
-class LocalRun {
+class Run {
  public:
-  LocalRun(const wire::Job& job, const TriggerOptions& options)
+  Run(const wire::Job& job, const TriggerOptions& options)
       : job_(job),
         options_(options),
         prices_(PricesOf(job)),
         started_(Now()),
         workload_(WorkloadOf(job.model).at_trigger()) {}
 
-  report::RunSummary Run() {
+  report::RunSummary Finish() {
     CheckOutput(job_);
+    platform_ = MakePlatform(job_, options_.worker_program);
     Prepare();
     Stage(fmt::format("starting {} workers", job_.n_workers));
-    StartFunctions();
+    platform_->Start(job_, *run_);
     Follower follower(*run_store_, job_.job_id, options_.on_epoch);
     const std::vector<WorkerReport> workers = RunWorkers(follower);
     is_finished_ = true;
     follower.Finish(workers.front().outcome.epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
-    records_ = platform_->TakeRecords();
+    invocations_ = platform_->TakeInvocations();
     const base::Blob model = TakeModel();
     place::Write(job_.output, workload_->OutputOf(job_, model).span());
     CleanChannel();
     CleanCheckpoints();
+    CleanSharedFolder();
     report::RunSummary summary = Summarise(workers);
     workload_->Evaluate(model, summary);
     summary.wall_seconds = base::Seconds(Now() - started_);
@@ -108,13 +110,14 @@ class LocalRun {
   }
 
   // Leaves nothing behind however the run has ended.
-  ~LocalRun() {
+  ~Run() {
     platform_.reset();
     CleanChannel();
     CleanCheckpoints();
+    CleanSharedFolder();
   }
-  LocalRun(const LocalRun&) = delete;
-  LocalRun& operator=(const LocalRun&) = delete;
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
  private:
   static base::TimePoint Now() { return base::SystemClock().Now(); }
@@ -139,16 +142,66 @@ class LocalRun {
     run_.emplace("", bytes_needed + kKeptBytesMax);
     reaper_.DeleteAtEnd(run_->path());
     OpenCheckpoints(given);
-    job_.model_url = run_->path();
+    is_shared_ = !platform_->shared_folder().empty();
+    job_.model_url = is_shared_ ? UrlIn(platform_->shared_folder(), job_.job_id) : run_->path();
     run_store_ = store::OpenStore(job_.model_url);
+    CheckPlaces();
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     workload_->Place(run_->shards(), job_);
+    if (is_shared_) ShareShards();
     OpenChannel();
+  }
+
+  // What functions of other machines cannot reach fails here, not in each of them.
+  void CheckPlaces() const {
+    if (!is_shared_) return;
+    const auto check = [&](std::string_view option, const std::string& place) {
+      if (place.empty() || !place::IsLocal(place)) return;
+      throw base::Error(base::ErrorCode::kInvalidArgument,
+                        fmt::format("--{} {} is of this machine, which the functions of --platform "
+                                    "{} do not reach: give a URL",
+                                    option, place, wire::NameOf(job_.platform)));
+    };
+    check("channel", job_.channel);
+    check("init_model", job_.init_model);
+    check("checkpoint", job_.checkpoint);
+  }
+
+  // Copies shards of this machine to where the functions reach them.
+  void ShareShards() {
+    if (!place::IsLocal(job_.data)) return;
+    const std::string folder = place::PathOf(job_.data);
+    const std::string url = UrlIn(job_.model_url, "shards");
+    Stage(fmt::format("uploading shards to {}", url));
+    const std::unique_ptr<store::Store> shards = store::OpenStore(url);
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      ThrowIfInterrupted();
+      if (!entry.is_regular_file()) continue;
+      shards->Put(entry.path().filename(), base::MapFile(entry.path()).span(),
+                  base::Deadline::After(kUploadTimeout));
+    }
+    job_.data = url;
+  }
+
+  // Deletes what the run left in the folder that it shares with its functions, once. Never throws.
+  void CleanSharedFolder() {
+    if (!std::exchange(is_shared_, false)) return;
+    try {
+      run_store_->DeletePrefix("", base::Deadline::After(kCleanUpTimeout));
+    } catch (const base::Error& error) {
+      base::Log(base::LogLevel::kWarning, fmt::format("what the run left in {} is still there: {}",
+                                                      job_.model_url, error.message()));
+    }
   }
 
   // A job that is resumed keeps its id, by which its checkpoints know it.
   void OpenCheckpoints(const wire::Job& given) {
-    if (job_.checkpoint.empty()) job_.checkpoint = DefaultCheckpoint(job_.output);
+    if (job_.checkpoint.empty()) {
+      const std::string shared = platform_->shared_folder();
+      const bool is_reached = shared.empty() || !place::IsLocal(job_.output);
+      job_.checkpoint = is_reached ? DefaultCheckpoint(job_.output)
+                                   : UrlIn(shared, run_->job_id() + ".checkpoint");
+    }
     if (place::IsLocal(job_.checkpoint)) {
       job_.checkpoint = std::filesystem::absolute(place::PathOf(job_.checkpoint));
     }
@@ -199,7 +252,9 @@ class LocalRun {
   }
 
   void OpenChannel() {
-    if (job_.channel.empty()) job_.channel = run_->channel();
+    if (job_.channel.empty()) {
+      job_.channel = is_shared_ ? UrlIn(job_.model_url, "channel") : run_->channel();
+    }
     channel_ = store::OpenStore(job_.channel, net::kFirstContactMax);
     if (channel_->capabilities().service == "file") {
       job_.channel = channel_->url();  // a relative path means another place to the workers
@@ -249,30 +304,12 @@ class LocalRun {
     }
   }
 
-  void StartFunctions() {
-    platform_ = std::make_unique<faas::LocalPlatform>();
-    faas::FunctionConfig function;
-    function.name = job_.function_name;
-    function.program = options_.worker_program;
-    function.memory_mb = static_cast<int>(job_.memory_mb);
-    function.timeout = base::FromSeconds(job_.timeout_s);
-    function.concurrency_max = static_cast<int>(job_.n_workers);
-    function.scratch_parent = run_->functions();
-    function.log_directory = run_->functions();
-    function.environment = ServiceEnvironment(job_);
-    // Workers share this machine's processors: OpenMP's threads (nn) that wait for each other are
-    // to sleep, not to take the processor from those they wait for.
-    function.environment.emplace_back("OMP_WAIT_POLICY", "passive");
-    platform_->CreateFunction(std::move(function));
-    invoker_ = faas::MakeHttpInvoker(platform_->endpoint());
-  }
-
   std::vector<WorkerReport> RunWorkers(const Follower& follower) {
     invoked_epoch_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
                             std::chrono::system_clock::now().time_since_epoch())
                             .count();
     Gang gang(
-        *invoker_,
+        platform_->invoker(),
         {.function_name = job_.function_name,
          .worker_count = job_.n_workers,
          .generation = job_.generation,
@@ -285,6 +322,7 @@ class LocalRun {
     try {
       while (!gang.WaitFor(kInterruptPoll)) {
         ThrowIfInterrupted();
+        ThrowIfOverLimits();
         follower.ThrowIfFailed();
       }
       if (const std::optional<WorkerFailure> failure = gang.failure()) {
@@ -300,6 +338,30 @@ class LocalRun {
     return gang.TakeReports();
   }
 
+  // The limits of --deadline and --max_cost. The cost is that of functions and cache nodes; the
+  // requests of a run under way are known to its workers only.
+  void ThrowIfOverLimits() {
+    const double seconds = base::Seconds(Now() - started_);
+    if (job_.deadline_s > 0 && seconds > job_.deadline_s) {
+      throw base::Error(base::ErrorCode::kDeadlineExceeded,
+                        fmt::format("the run has taken its --deadline of {} s and was stopped{}",
+                                    job_.deadline_s, HintOfCheckpoint()));
+    }
+    if (job_.max_cost <= 0) return;
+    const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                            std::chrono::system_clock::now().time_since_epoch())
+                            .count();
+    const std::vector<report::Invocation> so_far(static_cast<size_t>(job_.n_workers),
+                                                 {job_.memory_mb, now_ms - invoked_epoch_ms_});
+    const double dollars = report::TotalDollars(
+        report::CostOf(prices_, report::Architecture::kX86, so_far, {}, CacheNodesOf(seconds)));
+    if (dollars <= job_.max_cost) return;
+    throw base::Error(base::ErrorCode::kResourceExhausted,
+                      fmt::format("the functions have cost {}, more than --max_cost {}, and were "
+                                  "stopped{}",
+                                  base::FormatDollars(dollars), job_.max_cost, HintOfCheckpoint()));
+  }
+
   std::string PayloadOf(int64_t rank, int64_t generation, int64_t attempt) const {
     wire::Job payload = job_;
     payload.worker_index = rank;
@@ -311,6 +373,8 @@ class LocalRun {
     payload.test.clear();
     payload.log.clear();
     payload.prices.clear();
+    payload.function_url.clear();
+    payload.run_folder.clear();
     return wire::JobToJson(payload).Dump();
   }
 
@@ -360,10 +424,8 @@ class LocalRun {
   }
 
   void AddCost(const std::vector<WorkerReport>& workers, report::RunSummary& summary) {
-    std::vector<report::Invocation> invocations;
-    for (const faas::InvocationRecord& record : records_) {
-      invocations.push_back({record.memory_mb, record.billed_duration_ms});
-      summary.billed_ms += record.billed_duration_ms;
+    for (const report::Invocation& invocation : invocations_) {
+      summary.billed_ms += invocation.billed_ms;
     }
     std::map<std::string, report::ServiceUse> uses;
     const auto add = [&](const report::ServiceUse& use) {
@@ -375,9 +437,9 @@ class LocalRun {
     add(UseOf(*channel_));
     add(UseOf(*run_store_));
     for (const auto& [service, use] : uses) summary.services.push_back(use);
-    summary.invocations = static_cast<int64_t>(invocations.size());
-    summary.gb_seconds = report::GbSeconds(invocations);
-    summary.cost = report::CostOf(prices_, report::Architecture::kX86, invocations,
+    summary.invocations = static_cast<int64_t>(invocations_.size());
+    summary.gb_seconds = report::GbSeconds(invocations_);
+    summary.cost = report::CostOf(prices_, report::Architecture::kX86, invocations_,
                                   summary.services, CacheNodesOf(base::Seconds(Now() - started_)));
     summary.prices_as_of = prices_.as_of;
     summary.prices_region = prices_.region;
@@ -394,9 +456,9 @@ class LocalRun {
   std::unique_ptr<store::Store> run_store_;  // progress and model, from rank 0
   std::unique_ptr<store::Store> channel_;
   bool channel_is_clean_ = true;
-  std::unique_ptr<faas::LocalPlatform> platform_;
-  std::unique_ptr<faas::Invoker> invoker_;
-  std::vector<faas::InvocationRecord> records_;
+  std::unique_ptr<Platform> platform_;
+  bool is_shared_ = false;  // run_store_ is in a folder that outlives the run
+  std::vector<report::Invocation> invocations_;
   std::optional<Checkpoints> checkpoints_;
   bool is_finished_ = false;
   int64_t generations_ = 0;
@@ -406,7 +468,7 @@ class LocalRun {
 }  // namespace
 
 report::RunSummary RunJob(const wire::Job& job, const TriggerOptions& options) {
-  return LocalRun(job, options).Run();
+  return Run(job, options).Finish();
 }
 
 }  // namespace lambdaml::train

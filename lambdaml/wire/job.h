@@ -30,7 +30,7 @@ enum class LrSchedule { kConstant, kStep, kInverseSqrt, kCosine };
 enum class LocalSolver { kSgd, kExact };
 enum class KmeansInit { kFirst, kRandom, kPlusPlus, kParallel };
 enum class KeptEpoch { kLast, kBest };
-enum class PlatformKind { kLocal };
+enum class PlatformKind { kLocal, kAws, kHttp };
 
 // Unset optionals stand for defaults that depend on other keys or on the data; the trigger's
 // ResolveJob (train/job_defaults.h) settles those that do not need the data.
@@ -77,6 +77,10 @@ struct Job {
   std::string channel;
   PlatformKind platform = PlatformKind::kLocal;
   std::string function_name = "lambdaml";
+  std::string function_url;
+  std::string run_folder;
+  double max_cost = 0;    // dollars; 0: no limit
+  double deadline_s = 0;  // of the whole run; 0: none
   int64_t memory_mb = 1769;
   double timeout_s = 900;
   double round_timeout_s = 300;

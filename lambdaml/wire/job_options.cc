@@ -52,7 +52,8 @@ const Names<KmeansInit> kKmeansInitNames = {{KmeansInit::kFirst, "first"},
                                             {KmeansInit::kPlusPlus, "k-means++"},
                                             {KmeansInit::kParallel, "k-means||"}};
 const Names<KeptEpoch> kKeptEpochNames = {{KeptEpoch::kLast, "last"}, {KeptEpoch::kBest, "best"}};
-const Names<PlatformKind> kPlatformNames = {{PlatformKind::kLocal, "local"}};
+const Names<PlatformKind> kPlatformNames = {
+    {PlatformKind::kLocal, "local"}, {PlatformKind::kAws, "aws"}, {PlatformKind::kHttp, "http"}};
 
 template <typename E>
 std::string_view NameIn(const Names<E>& names, E value) {
@@ -190,7 +191,7 @@ base::Json Get(const Job& job, const EnumField<E>& field) {
 constexpr Range kPositive = {1, 9e15};
 constexpr Range kFraction = {0, 0.9};
 constexpr Range kNonNegative = {0, 1e300};
-constexpr Range kWorkers = {1, 1000};
+constexpr Range kWorkers = {1, 1000}, kAmount = {0, 1e9};
 
 template <typename Field>
 Row MakeRow(std::string_view name, std::string_view alias, OptionGroup group,
@@ -297,6 +298,14 @@ void AddFunctionRows(std::vector<Row>& rows) {
                          "what workers synchronise through [a folder in memory]"));
   rows.push_back(MakeRow("platform", G::kFunctions, &Job::platform, kPlatformNames,
                          "where functions run [local]"));
+  rows.push_back(MakeRow("function_url", "", G::kFunctions, "URL", TextField{&Job::function_url},
+                         "of the functions of --platform http"));
+  rows.push_back(MakeRow("run_folder", "", G::kDetails, "URL", TextField{&Job::run_folder},
+                         "what aws and http functions share with the trigger [as deployed]"));
+  rows.push_back(MakeRow("max_cost", "", G::kFunctions, "X", NumberField{&Job::max_cost, kAmount},
+                         "stop at this cost in dollars [0: never]"));
+  rows.push_back(MakeRow("deadline", "", G::kFunctions, "S", NumberField{&Job::deadline_s, kAmount},
+                         "stop after so many seconds [0: never]"));
   rows.push_back(MakeRow("memory_mb", "", G::kFunctions, "N",
                          IntegerField{&Job::memory_mb, {128, 10240}},
                          "memory of a function; 1769 MB buy one CPU [1769]"));

@@ -9,6 +9,7 @@
 
 #include "lambdaml/store/open_store.h"
 
+#include "e2e/sample_data.h"
 #include "e2e/workbench.h"
 #include "support/servers/fake_aws.h"
 #include "support/servers/rgw_server.h"
@@ -46,7 +47,8 @@ class AwsTest : public Workbench {
   // Starts the stand-in; a bucket that a stack makes is bucket_.
   void StartAws(const std::vector<std::string>& options = {}) {
     aws_ = std::make_unique<FakeAws>(folder(), RgwServer::credentials(),
-                                     Join({"--bucket", bucket_}, options));
+                                     Join({"--bucket", bucket_}, options),
+                                     RgwServer::Shared().Environment());
     Use(aws_->Environment());
   }
 
@@ -193,6 +195,37 @@ TEST_F(AwsTest, DestroyAsksAndHasNobodyToAskHere) {
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("--yes"));
   EXPECT_EQ(CountOf("DeleteStack"), 0);
+}
+
+TEST_F(AwsTest, AJobOnLambdaGivesTheModelOfThisMachineAndLeavesNothing) {
+  StartAws({"--worker", LAMBDAML_WORKER});
+  Succeed({"deploy", "--bucket", bucket_, "--memory_mb", "1769", "--timeout", "100"});
+  const std::vector<std::string> before = Objects();
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  const Arguments job = {"train", "--data", "data", "--workers", "3", "--lambda", "0.01"};
+  Succeed(Join(job, Arguments{"--output", "local.model"}));
+  const std::string said =
+      Succeed(Join(job, Arguments{"--output", "aws.model", "--platform", "aws", "--log", "log"}));
+  EXPECT_EQ(Read("aws.model"), Read("local.model"));
+  EXPECT_THAT(said, AllOf(HasSubstr("3 invocations of 1,769 MB"), HasSubstr("lambda $")));
+  EXPECT_EQ(Objects(), before) << "the run's folder is deleted";
+  EXPECT_EQ(CountOf("Invoke"), 3);
+}
+
+TEST_F(AwsTest, WhatCannotWorkIsSaidBeforeAnyWorkerIsInvoked) {
+  StartAws({"--worker", LAMBDAML_WORKER, "--concurrency", "10"});
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  const Arguments job = {"train", "--data", "data", "--platform", "aws"};
+  Refuse(job, 3, {"there is no function lambdaml", "lambdaml deploy"});
+  Succeed({"deploy", "--bucket", bucket_});
+  Refuse(Join(job, Arguments{"--workers", "11"}), 4,
+         {"11 workers are asked for", "quota allows 10"});
+  Refuse(Join(job, Arguments{"--channel", "redis://10.1.2.3:6379"}), 2,
+         {"private network", "--vpc"});
+  Refuse(Join(job, Arguments{"--channel", Path("channel")}), 2, {"--channel", "do not reach"});
+  Succeed({"deploy", "--concurrency", "2"});
+  Refuse(Join(job, Arguments{"--workers", "3"}), 4, {"the function's reserve allows 2"});
+  EXPECT_EQ(CountOf("Invoke"), 0);
 }
 
 TEST_F(AwsTest, LogsAreReadToTheLastPage) {

@@ -2,9 +2,13 @@
 
 Usage: fake_aws.py PORT RECORD [--key ID=SECRET] [--bucket NAME] [--fail RESOURCE=REASON]...
                    [--throttle N] [--concurrency N] [--logs FILE] [--forward HOST:PORT]
+                   [--worker PROGRAM]
 
   --forward HOST:PORT   gets Lambda's Invoke requests, and those to "/", which stand for the URL of a
                         function, once they have been checked
+
+  --worker PROGRAM      runs an environment of its own for each Invoke request, with AWS_… of this
+                        process's environment
 
 Every request must be signed for the key; botocore computes each signature anew. Parameters must
 satisfy botocore's model of the service. RECORD gets a JSON line for each request: its service,
@@ -13,15 +17,20 @@ it is served. --logs: JSON lines with "timestamp", "message" and "logStreamName"
 """
 
 import argparse
+import base64
 import http.client
 import http.server
 import json
+import os
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "lambda")]
 import protocol  # noqa: E402
+import runtime_api  # noqa: E402
 import stacks  # noqa: E402
 from protocol import ApiError  # noqa: E402
 
@@ -37,22 +46,23 @@ class Lambda:
         self.formation = formation
         self.concurrency = concurrency
 
-    def _function(self, name):
+    def properties(self, name):
         function = self.formation.function(name)
         if function is None:
             raise ApiError("ResourceNotFoundException", f"Function not found: {name}", 404)
         return function
 
     def GetFunctionConfiguration(self, FunctionName):
-        function = self._function(FunctionName)
+        function = self.properties(FunctionName)
         return {"FunctionName": FunctionName, "State": "Active", "LastUpdateStatus": "Successful",
                 "FunctionArn": f"arn:aws:lambda:{stacks.REGION}:{stacks.ACCOUNT}:function:{FunctionName}",
                 "CodeSha256": function["Code"]["S3Key"], "Runtime": function["Runtime"],
                 "Architectures": function["Architectures"],
-                "MemorySize": int(function["MemorySize"]), "Timeout": int(function["Timeout"])}
+                "MemorySize": int(function["MemorySize"]), "Timeout": int(function["Timeout"]),
+                "Environment": function["Environment"]}
 
     def GetFunctionConcurrency(self, FunctionName):
-        reserved = self._function(FunctionName).get("ReservedConcurrentExecutions")
+        reserved = self.properties(FunctionName).get("ReservedConcurrentExecutions")
         return {"ReservedConcurrentExecutions": int(reserved)} if reserved else {}
 
     def GetFunctionUrlConfig(self, FunctionName):
@@ -91,9 +101,41 @@ def forward(endpoint, method, target, headers, body):
     return answer.status, answer.read(), answer.getheader("Content-Type"), extra
 
 
+def run_worker(program, memory_mb, invocation_type, payload):
+    """Lambda's answer to Invoke: a fresh environment serves it over the Runtime API."""
+    api = runtime_api.RuntimeApi()
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    environment.update(AWS_LAMBDA_RUNTIME_API=api.endpoint, TMPDIR="/tmp",
+                       AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(memory_mb))
+    process = subprocess.Popen([program], env=environment, stderr=subprocess.DEVNULL)
+
+    def wait():
+        try:
+            return api.invoke(payload, timeout_s=120)
+        finally:
+            process.kill()
+            process.wait()
+            api.close()
+
+    if invocation_type == "Event":
+        threading.Thread(target=wait, daemon=True).start()
+        return 202, b"", "application/json", {}
+    started = time.monotonic()
+    outcome, body = wait()
+    duration_ms = (time.monotonic() - started) * 1000
+    report = (f"REPORT RequestId: r-1\tDuration: {duration_ms:.2f} ms\t"
+              f"Billed Duration: {int(duration_ms) + 1} ms\tMemory Size: {memory_mb} MB\t"
+              "Max Memory Used: 30 MB\t\n")
+    headers = {"X-Amz-Log-Result": base64.b64encode(report.encode()).decode()}
+    if outcome != "response":
+        headers["X-Amz-Function-Error"] = "Unhandled"
+    return 200, body, "application/json", headers
+
+
 class FakeAws:
     def __init__(self, options):
         self.forward = options.forward
+        self.worker = options.worker
         self.keys = dict([options.key.split("=", 1)])
         self.throttle = options.throttle
         self.seen = {}
@@ -125,16 +167,22 @@ class FakeAws:
                     raise ApiError("Throttling", "Rate exceeded")
                 if operation == "Invoke":
                     note.update(answer=200, parameters={**parameters, "Payload": body.decode()})
-                    return None
-                result = getattr(self.services[service], operation)(**parameters)
-                note["answer"] = 200
-                return 200, *protocol.answer(service, operation, result), {}
+                    if self.worker is None:
+                        return None
+                    function = self.services["lambda"].properties(parameters["FunctionName"])
+                else:
+                    result = getattr(self.services[service], operation)(**parameters)
+                    note["answer"] = 200
+                    return 200, *protocol.answer(service, operation, result), {}
             except ApiError as error:
                 note["answer"] = error.code
                 return (error.status, *protocol.failure(service, error))
             finally:
                 self.record.write(json.dumps(note) + "\n")
                 self.record.flush()
+        # Functions run side by side.
+        return run_worker(self.worker, int(function["MemorySize"]),
+                          parameters.get("InvocationType"), body)
 
 
 def main():
@@ -148,6 +196,7 @@ def main():
     parser.add_argument("--concurrency", type=int, default=1000)
     parser.add_argument("--logs")
     parser.add_argument("--forward")
+    parser.add_argument("--worker")
     fake = FakeAws(parser.parse_args())
 
     class Handler(http.server.BaseHTTPRequestHandler):

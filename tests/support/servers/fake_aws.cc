@@ -24,7 +24,8 @@ bool FakeAws::IsInstalled() {
 }
 
 FakeAws::FakeAws(const std::string& folder, const net::Credentials& credentials,
-                 const std::vector<std::string>& options)
+                 const std::vector<std::string>& options,
+                 const std::vector<std::string>& environment)
     : record_(folder + "/requests.jsonl") {
   ProgramOptions program = {
       .program = kPython,
@@ -32,6 +33,7 @@ FakeAws::FakeAws(const std::string& folder, const net::Credentials& credentials,
                     credentials.access_key_id + "=" + credentials.secret_access_key},
       .environment = {"PATH=/usr/bin:/bin"},
       .working_directory = folder};
+  program.environment.insert(program.environment.end(), environment.begin(), environment.end());
   program.arguments.insert(program.arguments.end(), options.begin(), options.end());
   process_ = std::make_unique<ServerProcess>(program, [this] { return AcceptsConnections(port_); });
 }

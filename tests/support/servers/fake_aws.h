@@ -20,9 +20,10 @@ class FakeAws {
   static bool IsInstalled();
   static constexpr const char* kMissing = "python3-botocore or python3-yaml is not installed";
 
-  // folder: for its record of requests. options: of the program.
+  // folder: for its record of requests. options: of the program. environment: for its functions.
   FakeAws(const std::string& folder, const net::Credentials& credentials,
-          const std::vector<std::string>& options = {});
+          const std::vector<std::string>& options = {},
+          const std::vector<std::string>& environment = {});
 
   std::string endpoint() const;
   // "AWS_…=value", with which programs find it; S3 is elsewhere.
