@@ -128,7 +128,7 @@ const std::vector<Example> kExamples = {
     {"function_url", "http://h:1", R"("http://h:1")", R"({"function_url":"http://h:1"})", {}},
     {"run_folder", "s3://b/jobs", R"("s3://b/jobs")", R"({"run_folder":"s3://b/jobs"})", {}},
     {"max_cost", "0.5", "0.5", R"({"max_cost":0.5})", {{"-1", "not within 0 to"}}},
-    {"deadline", "60", "60.0", R"({"deadline":60.0})", {{"-1", "not within 0 to"}}},
+    {"deadline", "60", "60", R"({"deadline":60})", {{"-1", "not within 0 to"}}},
     {"memory_mb", "128", "128", R"({"memory_mb":128})", {{"127", "not within 128 to 10240"}}},
     {"timeout", "1.5", "1.5", R"({"timeout":1.5})", {{"901", "901 is not within 1 to 900"}}},
     {"round_timeout", "0.1", "0.1", R"({"round_timeout":0.1})", {{"0", "not within 0.1 to 900"}}},
