@@ -39,7 +39,8 @@ class Worker {
         data_store_(store::OpenStore(job.data)),
         channel_(store::OpenStore(job.channel)),
         run_store_(store::OpenStore(job.model_url)),
-        checkpoints_(job.checkpoint, job.job_id),
+        // A payload that no trigger of ours has made may not say.
+        checkpoints_(job.checkpoint.empty() ? job.model_url : job.checkpoint, job.job_id),
         workload_(WorkloadOf(job.model).at_worker(job_, pool_)) {
     report_.started_epoch_ms = NowEpochMs();
     report_.rank = job.worker_index;
