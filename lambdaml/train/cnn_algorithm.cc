@@ -1,6 +1,7 @@
 #include "lambdaml/train/cnn_algorithm.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -64,6 +65,15 @@ class Base : public CnnAlgorithm {
     update.Apply(network().gradients(), velocity_, network().parameters());
   }
 
+  void VisitParameters(wire::State& state) { state.Visit("parameters", network().parameters()); }
+  void VisitStatistics(wire::State& state) { state.Visit("statistics", network().statistics()); }
+  void VisitVelocity(wire::State& state) { state.Visit("velocity", std::span(velocity_)); }
+  void VisitBatchCount(wire::State& state) {
+    int64_t count = network().batch_count();
+    state.Visit("batch_count", count);
+    network().set_batch_count(count);
+  }
+
   // vector becomes its mean over ranks, weighted by their rows. One round; sums travel along.
   void Average(std::span<float> vector) {
     if (!is_alone()) Scale(static_cast<float>(problem_.own_share), vector);
@@ -105,6 +115,15 @@ class CnnGradAvg final : public Base {
 
   void EndEpoch() override { Average(network().statistics()); }
 
+  bool is_whole_between_steps() const override { return true; }
+
+  void VisitState(wire::RankState& state) override {
+    VisitParameters(state.shared);
+    VisitVelocity(state.shared);
+    VisitStatistics(state.own);
+    VisitBatchCount(state.own);
+  }
+
   base::Duration waited() const override { return waited_ + exchange_.waited(); }
 
  private:
@@ -129,11 +148,25 @@ class CnnModelAvg final : public Base {
     model_.Write();
   }
 
+  // Ranks meet, and so can agree to save, only when an epoch ends.
+  bool is_whole_between_steps() const override { return false; }
+
+  void VisitState(wire::RankState& state) override {
+    VisitParameters(state.shared);
+    VisitStatistics(state.shared);
+    VisitVelocity(state.own);
+    VisitBatchCount(state.own);
+  }
+
  private:
   JointVector model_;
 };
 
 // The shared model is parameters and statistics; a worker adds its changes whenever it likes.
+//
+// A rank that is invoked again finds in the shared model how many of its changes are there, and
+// passes over as many: so no change is lost and none is made twice. What those steps measured is
+// not known any more, and their momentum is that of the last saved state.
 class AsyncBase : public Base {
  public:
   explicit AsyncBase(const CnnProblem& problem)
@@ -141,14 +174,37 @@ class AsyncBase : public Base {
         seen_(problem.network),
         change_(problem.network),
         own_part_(1 / static_cast<float>(problem.job.n_workers)),
-        shared_(problem.peers.MakeSharedModel(seen_.values().size())) {
+        shared_(problem.peers.MakeSharedModel(seen_.values().size())) {}
+
+  void Begin() override {
     seen_.Read();
+    Resume();
+  }
+
+  void Resume() override {
     Join();
+    // Fewer than were saved: the model has been made anew, from what was saved.
+    to_pass_over_ = std::max(shared_.own_merges(), merges_) - merges_;
+    merges_ = shared_.own_merges();
   }
 
   void Settle() override { Join(); }
 
+  void VisitState(wire::RankState& state) override {
+    state.shared.Visit("model", seen_.values());
+    state.own.Visit("merges", merges_);
+    VisitVelocity(state.own);
+    VisitBatchCount(state.own);
+  }
+
  protected:
+  // Whether the next change is in the shared model already. To be asked once for each.
+  bool IsMerged() {
+    if (to_pass_over_ == 0) return false;
+    --to_pass_over_;
+    return true;
+  }
+
   // Adds what the network has learnt since the last merge, the parameters' part in proportion to
   // `weight`, and goes on from the result. Statistics follow each worker's batches with a rate of
   // their own: all workers' changes together make up one.
@@ -161,6 +217,7 @@ class AsyncBase : public Base {
       const base::ScopedTimer timer(&waited_);
       shared_.Merge(change_.values(), seen_.values());
     }
+    merges_ = shared_.own_merges();
     KeepVariancesPositive();
     seen_.Write();
   }
@@ -192,6 +249,8 @@ class AsyncBase : public Base {
   JointVector change_;
   const float own_part_;
   comm::SharedModel& shared_;
+  uint64_t merges_ = 0;  // of this rank, in the shared model
+  uint64_t to_pass_over_ = 0;
 };
 
 // Each worker's steps are full SGD steps on its own batches (Dean et al. 2012, "Large Scale
@@ -201,7 +260,7 @@ class CnnAsyncGradAvg final : public AsyncBase {
   using AsyncBase::AsyncBase;
 
   nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
-    if (batch.rows() == 0) return {};
+    if (batch.rows() == 0 || IsMerged()) return {};
     const nn::BatchStats stats = Backpropagate(batch);
     Update(lr);
     Merge(1);
@@ -209,6 +268,8 @@ class CnnAsyncGradAvg final : public AsyncBase {
   }
 
   void EndEpoch() override {}
+
+  bool is_whole_between_steps() const override { return true; }
 };
 
 // Each worker's change is that of a local epoch, in the proportion of its part in the whole.
@@ -217,13 +278,24 @@ class CnnAsyncModelAvg final : public AsyncBase {
   using AsyncBase::AsyncBase;
 
   nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
-    if (batch.rows() == 0) return {};
+    if (!has_begun_) is_merged_ = IsMerged();
+    has_begun_ = true;
+    if (is_merged_ || batch.rows() == 0) return {};
     const nn::BatchStats stats = Backpropagate(batch);
     Update(lr);
     return stats;
   }
 
-  void EndEpoch() override { Merge(own_part()); }
+  void EndEpoch() override {
+    if (!is_merged_) Merge(own_part());
+    has_begun_ = false;
+  }
+
+  bool is_whole_between_steps() const override { return false; }
+
+ private:
+  bool has_begun_ = false;  // this epoch
+  bool is_merged_ = false;  // its change, by an earlier invocation
 };
 
 }  // namespace

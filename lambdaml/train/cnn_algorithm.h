@@ -11,6 +11,7 @@
 #include "lambdaml/train/cnn_metrics.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/wire/job.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::train {
 
@@ -30,6 +31,11 @@ class CnnAlgorithm {
  public:
   virtual ~CnnAlgorithm() = default;
 
+  // Called before the first step: the network holds the first model; or VisitState has set an
+  // earlier invocation's state.
+  virtual void Begin() {}
+  virtual void Resume() {}
+
   // One step on a batch, which has no rows if this worker has none left. share: the batch's rows
   // over those of all ranks in this step.
   virtual nn::BatchStats Step(const ImageBatch& batch, float share, float lr) = 0;
@@ -40,6 +46,12 @@ class CnnAlgorithm {
   // Called once when all ranks have ended their last epoch: asynchronous algorithms take the
   // finished model into the network here.
   virtual void Settle() {}
+
+  // Whether the state is whole after each step, or else only when an epoch has ended.
+  virtual bool is_whole_between_steps() const = 0;
+
+  // What the rest of the run depends on, the network's contents included.
+  virtual void VisitState(wire::RankState& state) = 0;
 
   // Time in which this worker had nothing to do but wait for peers and channel.
   virtual base::Duration waited() const = 0;

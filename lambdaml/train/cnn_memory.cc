@@ -54,7 +54,7 @@ uint64_t CnnMemoryBytes(const wire::Job& job, const CnnMemoryQuestion& question)
   const uint64_t velocity = layout.parameter_count * uint64_t{sizeof(float)};
   return kProgramBytes + question.image_bytes + network + batch + velocity +
          ExchangeBytes(job, state_bytes) + (keeps_epochs ? 2 * state_bytes : 0) +
-         2 * state_bytes;  // the finished model's file, at rank 0
+         2 * (state_bytes + velocity);  // a checkpoint, or rank 0's file of the finished model
 }
 
 void CheckCnnMemory(const wire::Job& job, const CnnMemoryQuestion& question) {

@@ -1,5 +1,6 @@
 #include "lambdaml/train/cnn_metrics.h"
 
+#include <fmt/format.h>
 #include <utility>
 
 #include "lambdaml/base/check.h"
@@ -21,7 +22,21 @@ nn::BatchStats Get(std::span<const double> values, size_t at) {
           .rows = static_cast<int64_t>(values[at + 2])};
 }
 
+void VisitState(std::string_view name, nn::BatchStats& stats, wire::State& state) {
+  state.Visit(fmt::format("{}_loss", name), stats.loss_sum);
+  state.Visit(fmt::format("{}_correct", name), stats.correct);
+  state.Visit(fmt::format("{}_rows", name), stats.rows);
+}
+
 }  // namespace
+
+void VisitState(std::string_view name, CnnSums& sums, wire::State& state) {
+  VisitState(fmt::format("{}_train", name), sums.train, state);
+  VisitState(fmt::format("{}_valid", name), sums.valid, state);
+  VisitState(fmt::format("{}_test", name), sums.test, state);
+  state.Visit(fmt::format("{}_seconds", name), sums.seconds);
+  state.Visit(fmt::format("{}_waiting", name), sums.waiting_s);
+}
 
 void SumsCourier::Attach(const CnnSums& mine) {
   LAMBDAML_CHECK(outgoing_.empty());

@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/nn/network.h"
+#include "lambdaml/wire/state.h"
 
 namespace lambdaml::train {
 
@@ -18,6 +20,8 @@ struct CnnSums {
   double seconds = 0;    // wall time of the epoch
   double waiting_s = 0;  // of which waiting for peers
 };
+
+void VisitState(std::string_view name, CnnSums& sums, wire::State& state);
 
 // Threads: one at a time.
 class SumsCourier {
@@ -34,9 +38,8 @@ class SumsCourier {
   // What the last round brought, once.
   std::optional<CnnSums> Take();
 
-  // What is attached, for a checkpoint. A courier that has brought something not yet taken is at no
-  // such point.
-  std::vector<double>& attached() { return outgoing_; }
+  // To be called when what has been brought is taken.
+  void VisitState(wire::RankState& state) { state.own.Visit("sums_attached", outgoing_); }
 
  private:
   std::vector<double> outgoing_;

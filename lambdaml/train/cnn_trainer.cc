@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,13 @@ struct Snapshot {
     statistics.assign(network.statistics().begin(), network.statistics().end());
     batch_count = network.batch_count();
   }
+  void VisitState(std::string_view name, wire::State& state) {
+    state.Visit(fmt::format("{}_epoch", name), epoch);
+    state.Visit(fmt::format("{}_parameters", name), parameters);
+    state.Visit(fmt::format("{}_statistics", name), statistics);
+    state.Visit(fmt::format("{}_batch_count", name), batch_count);
+    train::VisitState(name, sums, state);
+  }
   void PutBack(nn::Network& network) const {
     std::ranges::copy(parameters, network.parameters().begin());
     std::ranges::copy(statistics, network.statistics().begin());
@@ -53,7 +61,7 @@ class Trainer {
  public:
   explicit Trainer(const CnnTraining& training)
       : t_(training),
-        writer_(training.normalisation),
+        writer_(data::Normalisation{}),
         batches_(training.shards, writer_,
                  {.batch_size = *training.job.batch_size,
                   .seed = static_cast<uint64_t>(training.job.seed),
@@ -68,15 +76,28 @@ class Trainer {
                                      .own_share = OwnShare(training),
                                      .bucket_bytes = kBucketBytesMin})) {}
 
-  TrainingOutcome Run() {
-    while (epoch_ < *t_.job.n_epochs && stopped_by_.empty()) {
-      if (step_ < batches_.steps()) {
-        Step();
-      } else {
-        EndEpoch();
-      }
+  std::optional<CnnResult> Run() {
+    const StateVisitor visit = [this](wire::RankState& state) { VisitState(state); };
+    if (t_.generation.has_state()) {
+      t_.generation.Restore(visit);
+      writer_ = data::ImageWriter(normalisation_);
+      algorithm_->Resume();
+    } else {
+      normalisation_ = t_.begin();
+      writer_ = data::ImageWriter(normalisation_);
+      algorithm_->Begin();
     }
-    return is_async() ? ConcludeAsync() : Conclude();
+    while (epoch_ < *t_.job.n_epochs && stopped_by_.empty()) {
+      const bool epoch_ends = step_ == batches_.steps();
+      epoch_ends ? EndEpoch() : Step();
+      const bool is_whole = epoch_ends || algorithm_->is_whole_between_steps();
+      if (is_whole && !t_.generation.GoesOn(epoch_, epoch_ends, visit)) return std::nullopt;
+    }
+    if (!is_async()) return CnnResult{Conclude(), normalisation_};
+    const auto meet = [this] { t_.peers.communicator().AllReduceSum({}, {}); };
+    // Until all are there, somebody may still change the shared model.
+    if (!t_.generation.Meet(epoch_, visit, meet)) return std::nullopt;
+    return CnnResult{ConcludeAsync(), normalisation_};
   }
 
  private:
@@ -208,7 +229,6 @@ class Trainer {
   }
 
   TrainingOutcome ConcludeAsync() {
-    t_.peers.communicator().AllReduceSum({}, {});  // nobody changes the shared model any more
     algorithm_->Settle();
     courier_.Attach({.train = Evaluate(t_.shards.train),
                      .valid = Evaluate(t_.shards.valid),
@@ -236,13 +256,33 @@ class Trainer {
     return outcome;
   }
 
+  void VisitState(wire::RankState& state) {
+    wire::State& shared = state.shared;
+    shared.Visit("mean", std::span<float>(normalisation_.mean));
+    shared.Visit("deviation", std::span<float>(normalisation_.deviation));
+    shared.Visit("epoch", epoch_);
+    shared.Visit("step", step_);
+    shared.Visit("reported", reported_);
+    shared.Visit("best_accuracy", best_accuracy_);
+    shared.Visit("lowest_loss", lowest_loss_);
+    shared.Visit("lowest_loss_epoch", lowest_loss_epoch_);
+    shared.Visit("stopped_by", stopped_by_);
+    train::VisitState("last", last_, shared);
+    candidate_.VisitState("candidate", shared);
+    kept_.VisitState("kept", shared);
+    train::VisitState("running", running_, state.own);
+    courier_.VisitState(state);
+    algorithm_->VisitState(state);
+  }
+
   const CnnTraining& t_;
-  const data::ImageWriter writer_;
+  data::ImageWriter writer_;
   TrainingBatches batches_;
   const optim::LearningRate lr_;
   ImageBatch batch_;
 
   // The state of the run, together with the network's and the algorithm's.
+  data::Normalisation normalisation_;
   int64_t epoch_ = 0;  // that runs; epochs before it are over
   int64_t step_ = 0;   // of it, the next
   CnnSums running_;    // of this rank in it so far
@@ -261,6 +301,6 @@ class Trainer {
 
 }  // namespace
 
-TrainingOutcome TrainCnn(const CnnTraining& training) { return Trainer(training).Run(); }
+std::optional<CnnResult> TrainCnn(const CnnTraining& training) { return Trainer(training).Run(); }
 
 }  // namespace lambdaml::train

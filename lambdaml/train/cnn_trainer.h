@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "lambdaml/data/image_batch.h"
 #include "lambdaml/nn/network.h"
 #include "lambdaml/report/run_record.h"
 #include "lambdaml/train/cnn_data.h"
+#include "lambdaml/train/generation.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/worker_report.h"
 #include "lambdaml/wire/job.h"
@@ -21,20 +23,31 @@ inline constexpr size_t kBucketBytesMin = size_t{4} << 20;
 inline constexpr size_t kLargestBucketBytes = kBucketBytesMin + (size_t{10} << 20);
 
 struct CnnTraining {
-  nn::Network& network;  // holds the initial model; at the end the finished one
+  nn::Network& network;  // at the end it holds the finished model
   const CnnShards& shards;
-  data::Normalisation normalisation;
+  // Sets the first model and returns how images are normalised; called unless the generation has a
+  // state to go on from.
+  std::function<data::Normalisation()> begin;
   const wire::Job& job;  // resolved, with batch_size settled
   Peers& peers;
+  Generation& generation;
   // Called with each epoch's record on every rank (asynchronous: of this rank's rows alone).
   std::function<void(const report::EpochRecord&)> on_epoch;
 };
 
-// Trains. Synchronous: the outcome and the finished network are the same on every rank. `details`
-// has test_loss and test_accuracy, if there are test images, weight_decay, and kept_epoch if epochs
-// are compared. Loss and accuracy are those of the kept epoch, as each row's step saw them
-// (asynchronous: of the finished model, on all rows), without the penalty. Errors: kInvalidArgument
-// when the loss is no longer finite; those of the communicator.
-TrainingOutcome TrainCnn(const CnnTraining& training);
+struct CnnResult {
+  // Synchronous: the same on every rank, like the finished network. `details` has test_loss and
+  // test_accuracy, if there are test images, weight_decay, and kept_epoch if epochs are compared.
+  // Loss and accuracy are those of the kept epoch, as each row's step saw them (asynchronous: of
+  // the finished model, on all rows), without the penalty.
+  TrainingOutcome outcome;
+  data::Normalisation normalisation;
+};
+
+// Trains; nothing if the generation ends before the job does. The state is whole after each step of
+// grad_avg, and for model_avg after each epoch: a run that is cut there goes on bit for bit.
+// Errors: kInvalidArgument when the loss is no longer finite; kCorrupt for a state that is not this
+// job's; those of the communicator.
+std::optional<CnnResult> TrainCnn(const CnnTraining& training);
 
 }  // namespace lambdaml::train

@@ -137,22 +137,25 @@ class CnnWorker final : public WorkerWorkload {
   }
 
   std::optional<WorkloadResult> Train(
-      Peers& peers, Generation& /*generation*/,
+      Peers& peers, Generation& generation,
       const std::function<void(const report::EpochRecord&)>& on_epoch) override {
     nn::Network network({.architecture = ArchitectureOfJob(job_),
                          .n_classes = ClassCountOf(job_),
                          .batch_size_max = *job_.batch_size,
                          .thread_count = thread_count_});
-    const data::Normalisation normalisation = Initialise(network, peers.communicator());
+    const std::optional<CnnResult> trained =
+        TrainCnn({.network = network,
+                  .shards = shards_,
+                  .begin = [&] { return Initialise(network, peers.communicator()); },
+                  .job = job_,
+                  .peers = peers,
+                  .generation = generation,
+                  .on_epoch = on_epoch});
+    if (!trained) return std::nullopt;
     WorkloadResult result;
-    result.outcome = TrainCnn({.network = network,
-                               .shards = shards_,
-                               .normalisation = normalisation,
-                               .job = job_,
-                               .peers = peers,
-                               .on_epoch = on_epoch});
+    result.outcome = trained->outcome;
     if (job_.worker_index == 0) {
-      const base::Bytes file = FormatCnnModel(ModelOf(network, normalisation));
+      const base::Bytes file = FormatCnnModel(ModelOf(network, trained->normalisation));
       result.model = base::AsText(file);
     }
     return result;

@@ -52,6 +52,7 @@ inline void PutShards(store::Store& store, const data::ImageSet& images, int64_t
 
 // What one worker ended with.
 struct CnnRun {
+  bool has_ended = false;
   TrainingOutcome outcome;
   std::vector<report::EpochRecord> records;
   std::vector<float> parameters;
@@ -67,12 +68,15 @@ inline std::unique_ptr<nn::Network> MakeTestNetwork(const wire::Job& job) {
                          .n_classes = ClassCountOf(job),
                          .batch_size_max = *job.batch_size,
                          .thread_count = 1});
-  network->Initialise(static_cast<uint64_t>(job.seed));
   return network;
 }
 
 // Trains with all workers at once on what PutShards has put into `data`.
-inline std::vector<CnnRun> RunCnn(store::Store& data, const wire::Job& job) {
+inline std::vector<CnnRun> RunCnn(
+    store::Store& data, const wire::Job& job,
+    const std::function<std::unique_ptr<Generation>(int rank)>& make_generation = [](int) {
+      return std::make_unique<WholeRun>();
+    }) {
   std::vector<CnnRun> runs(static_cast<size_t>(job.n_workers));
   store::MemoryStore channel;
   test::RunInThreads(static_cast<int>(job.n_workers), [&](int rank) {
@@ -83,13 +87,22 @@ inline std::vector<CnnRun> RunCnn(store::Store& data, const wire::Job& job) {
     const CnnShards shards = LoadCnnShards(data, own, end);
     Peers peers(own, channel, end);
     const auto network = MakeTestNetwork(own);
-    run.outcome = TrainCnn(
-        {.network = *network,
-         .shards = shards,
-         .normalisation = kTestNormalisation,
-         .job = own,
-         .peers = peers,
-         .on_epoch = [&](const report::EpochRecord& record) { run.records.push_back(record); }});
+    const auto generation = make_generation(rank);
+    const auto begin = [&] {
+      network->Initialise(static_cast<uint64_t>(own.seed));
+      return kTestNormalisation;
+    };
+    const auto on_epoch = [&](const report::EpochRecord& record) { run.records.push_back(record); };
+    const std::optional<CnnResult> result = TrainCnn({.network = *network,
+                                                      .shards = shards,
+                                                      .begin = begin,
+                                                      .job = own,
+                                                      .peers = peers,
+                                                      .generation = *generation,
+                                                      .on_epoch = on_epoch});
+    run.has_ended = result.has_value();
+    if (!result) return;
+    run.outcome = result->outcome;
     run.parameters.assign(network->parameters().begin(), network->parameters().end());
     run.statistics.assign(network->statistics().begin(), network->statistics().end());
   });

@@ -66,7 +66,9 @@ struct Reference {
                  .seed = static_cast<uint64_t>(job.seed),
                  .rank = job.worker_index}),
         network(MakeTestNetwork(job)),
-        velocity(network->parameters().size(), 0.0F) {}
+        velocity(network->parameters().size(), 0.0F) {
+    network->Initialise(static_cast<uint64_t>(job.seed));
+  }
 
   CnnShards shards;
   data::ImageWriter writer;
@@ -250,6 +252,83 @@ TEST(CnnTrainer, AsynchronousWorkersLearnTogether) {
     EXPECT_EQ(runs[0].outcome.loss, runs[1].outcome.loss);
     EXPECT_LT(runs[0].records.back().loss, runs[0].records.front().loss);
     EXPECT_EQ(runs[0].outcome.details[0].first, "test_loss");
+  }
+}
+
+// Goes on from a state, if there is one, and ends after `calls` calls.
+class CutGeneration final : public Generation {
+ public:
+  struct Saved {
+    base::Bytes shared;
+    base::Bytes own;
+  };
+
+  CutGeneration(std::optional<Saved>& saved, int calls) : saved_(saved), calls_(calls) {}
+
+  bool has_state() const override { return saved_.has_value(); }
+  void Restore(const StateVisitor& visit) override {
+    wire::RankState state = {wire::State(base::Blob(saved_->shared), "shared"),
+                             wire::State(base::Blob(saved_->own), "own")};
+    visit(state);
+    state.shared.CheckEnd();
+    state.own.CheckEnd();
+  }
+  bool GoesOn(int64_t /*epochs*/, bool /*epoch_ended*/, const StateVisitor& visit) override {
+    if (--calls_ > 0) return true;
+    wire::RankState state;
+    visit(state);
+    saved_ = Saved{state.shared.TakeBytes(), state.own.TakeBytes()};
+    return false;
+  }
+  bool Meet(int64_t /*epochs*/, const StateVisitor& /*visit*/,
+            const std::function<void()>& meet) override {
+    meet();
+    return true;
+  }
+
+ private:
+  std::optional<Saved>& saved_;
+  int calls_;
+};
+
+TEST(CnnTrainer, ARunThatIsCutAnywhereGoesOnBitForBit) {
+  for (const wire::Optim optim : {wire::Optim::kGradAvg, wire::Optim::kModelAvg}) {
+    wire::Job job = CnnJob(2);
+    job.optim = optim;
+    job.augment = true;
+    job.valid_ratio = 0.3;
+    job.n_epochs = 3;
+    job.keep = wire::KeptEpoch::kBest;
+    job.lr_schedule = wire::LrSchedule::kCosine;
+    store::MemoryStore data;
+    PutShards(data, SmallImages(17), 2);
+    const std::vector<CnnRun> whole = RunCnn(data, job);
+    for (const int calls : {1, 2, 4}) {
+      std::vector<std::optional<CutGeneration::Saved>> saved(2);
+      std::vector<CnnRun> runs;
+      std::vector<report::EpochRecord> records;
+      for (int generation = 0; runs.empty() || !runs[0].has_ended; ++generation) {
+        ASSERT_LT(generation, 20);
+        runs = RunCnn(data, job, [&](int rank) {
+          return std::make_unique<CutGeneration>(saved[static_cast<size_t>(rank)], calls);
+        });
+        records.insert(records.end(), runs[1].records.begin(), runs[1].records.end());
+      }
+      for (size_t rank = 0; rank < 2; ++rank) {
+        EXPECT_EQ(runs[rank].parameters, whole[0].parameters) << calls;
+        EXPECT_EQ(runs[rank].statistics, whole[0].statistics) << calls;
+        EXPECT_EQ(runs[rank].outcome.details, whole[0].outcome.details);
+      }
+      if (saved[0]) {  // three epochs of model_avg are not cut by four calls
+        EXPECT_TRUE(saved[0]->shared == saved[1]->shared) << "the same on every rank";
+      }
+      ASSERT_EQ(records.size(), 3U);
+      for (size_t e = 0; e < 3; ++e) {
+        EXPECT_EQ(records[e].epoch, whole[0].records[e].epoch);
+        EXPECT_EQ(records[e].loss, whole[0].records[e].loss);
+        EXPECT_EQ(records[e].valid_loss, whole[0].records[e].valid_loss);
+      }
+    }
   }
 }
 
