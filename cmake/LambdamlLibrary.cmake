@@ -35,9 +35,20 @@ if(LAMBDAML_SANITIZE MATCHES undefined)
   target_compile_options(lambdaml_test_flags INTERFACE -fno-sanitize=undefined)
 endif()
 
-# lambdaml_add_test(<name> SOURCES … [DEPS modules…] [LIBS …] [LABEL unit|integration|e2e])
+# What runs under the thread sanitizer: the programs in which threads meet. The others would only
+# repeat, in one thread or in processes of their own, what these have shown.
+set(LAMBDAML_THREAD_TESTS
+  base_test comm_test data_test faas_test faas_platform_test model_test net_test store_test
+  train_test)
+if(NOT TARGET thread_tests)
+  add_custom_target(thread_tests)
+endif()
+
+# lambdaml_add_test(<name> SOURCES … [DEPS modules…] [LIBS …]
+#                   [LABEL unit|integration|e2e|system])
 #
-# One GoogleTest program; ctest runs it as one test, so that its fixtures start once.
+# One GoogleTest program; ctest runs it as one test, so that its fixtures start once. system: runs
+# of the finished programs against services, by the dozen; not repeated under the sanitizers.
 function(lambdaml_add_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -45,6 +56,9 @@ function(lambdaml_add_test name)
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
+    if(LAMBDAML_SANITIZE)
+      set(ARG_TIMEOUT 1200)
+    endif()
   endif()
   add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_DEPS PREPEND lambdaml::)
@@ -53,11 +67,17 @@ function(lambdaml_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/bin)
   add_test(NAME ${name} COMMAND ${name})
   # Those that last longest begin first, so that none of them is left over at the end.
+  set(cost_system 4)
   set(cost_e2e 3)
   set(cost_integration 2)
   set(cost_unit 1)
+  set(labels ${ARG_LABEL})
+  if(name IN_LIST LAMBDAML_THREAD_TESTS)
+    list(APPEND labels threads)
+    add_dependencies(thread_tests ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES
-    LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} COST ${cost_${ARG_LABEL}})
+    LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT} COST ${cost_${ARG_LABEL}})
 endfunction()
 
 # lambdaml_add_bench(<name> SOURCES … [DEPS modules…] [LIBS …]): a program that verifies, then times.
