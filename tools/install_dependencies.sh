@@ -45,6 +45,7 @@ readonly PACKAGES='
   libmemcached-dev       test   an independent client of it
   redis-server           test   the Redis server
   nodejs                 test   runs dynalite, the DynamoDB server
+  spin                   test   checks the protocol's model
   python3-botocore       test   an independent signer of requests, with models of AWS services
   python3-yaml           test   reads the CloudFormation template
   awscli                 test   another client of the Invoke API

@@ -25,10 +25,8 @@ struct Latest {
   int64_t number = 0;
 };
 
-std::optional<Latest> ReadLatest(store::Store& store, const base::Deadline& deadline) {
-  const std::optional<base::Blob> stored = store.Get(kLatestKey, deadline);
-  if (!stored) return std::nullopt;
-  const std::string_view text = stored->text();
+Latest ParseLatest(const store::Store& store, const base::Blob& stored) {
+  const std::string_view text = stored.text();
   const size_t space = std::min(text.find(' '), text.size());
   Latest latest = {.job_id = std::string(text.substr(0, space))};
   const std::string_view number = text.substr(std::min(space + 1, text.size()));
@@ -40,6 +38,12 @@ std::optional<Latest> ReadLatest(store::Store& store, const base::Deadline& dead
                             store.url(), kLatestKey));
   }
   return latest;
+}
+
+std::optional<Latest> ReadLatest(store::Store& store, const base::Deadline& deadline) {
+  const std::optional<base::Blob> stored = store.Get(kLatestKey, deadline);
+  if (!stored) return std::nullopt;
+  return ParseLatest(store, *stored);
 }
 
 std::string ManifestName(int64_t number) { return fmt::format("{}.manifest", number); }
@@ -132,6 +136,22 @@ void Checkpoints::PutLatest(int64_t number, const base::Deadline& deadline) {
   store_->Put(kLatestKey, base::AsBytes(text), deadline);
 }
 
+bool Checkpoints::RaiseLatest(int64_t number, const base::Deadline& deadline) {
+  const std::string text = fmt::format("{} {}", job_id_, number);
+  while (true) {
+    const auto stored = store_->GetVersioned(kLatestKey, deadline);
+    if (!stored) {
+      if (store_->PutIfAbsent(kLatestKey, base::AsBytes(text), deadline)) return true;
+      continue;
+    }
+    const auto latest = ParseLatest(*store_, stored->value);
+    if (latest.job_id == job_id_ && latest.number >= number) return latest.number == number;
+    if (store_->CompareAndSwap(kLatestKey, stored->version, base::AsBytes(text), deadline)) {
+      return true;
+    }
+  }
+}
+
 std::optional<CheckpointManifest> Checkpoints::ReadManifest(int64_t number,
                                                             const base::Deadline& deadline) {
   const std::string key = Key(ManifestName(number));
@@ -214,9 +234,9 @@ CheckpointPart Checkpoints::Put(std::string name, base::ByteSpan bytes,
 }
 
 void Checkpoints::PutManifest(const CheckpointManifest& manifest, const base::Deadline& deadline) {
-  PutLatest(manifest.number, deadline);
+  if (!RaiseLatest(manifest.number, deadline)) return;
   const std::string text = ToJson(manifest).DumpPretty();
-  store_->Put(Key(ManifestName(manifest.number)), base::AsBytes(text), deadline);
+  store_->PutIfAbsent(Key(ManifestName(manifest.number)), base::AsBytes(text), deadline);
 }
 
 base::Blob Checkpoints::Shared(const CheckpointManifest& manifest, const base::Deadline& deadline) {

@@ -79,7 +79,8 @@ class Checkpoints {
   CheckpointPart PutShared(int64_t number, base::ByteSpan bytes, const base::Deadline& deadline);
   CheckpointPart PutRank(int64_t number, int64_t rank, base::ByteSpan bytes,
                          const base::Deadline& deadline);
-  // The last step of a checkpoint, for rank 0 once all parts stand.
+  // The last step of a checkpoint, for rank 0 once all parts stand. Nothing if a newer one is
+  // known: this invocation was paused, and another has gone on.
   void PutManifest(const CheckpointManifest& manifest, const base::Deadline& deadline);
 
   // Parts, checked against the manifest. Errors: kCorrupt, kNotFound, naming the part.
@@ -114,6 +115,8 @@ class Checkpoints {
 
   std::string Key(const std::string& name) const;
   void PutLatest(int64_t number, const base::Deadline& deadline);
+  // The same where it is no step back; false if a newer checkpoint is known.
+  bool RaiseLatest(int64_t number, const base::Deadline& deadline);
 
   std::unique_ptr<store::Store> store_;
   const std::string job_id_;

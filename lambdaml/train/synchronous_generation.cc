@@ -77,9 +77,19 @@ void SynchronousGeneration::Join(comm::Communicator& communicator) {
   if (communicator.rounds() > 0) return;
   base::Json hello = base::Json::EmptyObject();
   hello.Set("end", first_end_epoch_ms_);
+  const int64_t checkpoint = manifest_ ? manifest_->number : 0;
+  hello.Set("checkpoint", checkpoint);
   const std::string text = hello.Dump();
   for (const base::Blob& blob : communicator.AllGather(base::AsBytes(text))) {
     const base::Json peer = base::Json::Parse(blob.text(), "a worker's arrival");
+    // Of two that were paused one may have seen an older checkpoint: rather no model than a wrong
+    // one.
+    if (const int64_t other = peer.At("checkpoint").AsInteger(); other != checkpoint) {
+      throw Error(ErrorCode::kUnavailable,
+                  fmt::format("rank {}: generation {} begins with checkpoint {} here and with {} "
+                              "at another rank",
+                              job_.worker_index, job_.generation, checkpoint, other));
+    }
     first_end_epoch_ms_ = std::min(first_end_epoch_ms_, peer.At("end").AsInteger());
   }
   StartPace();
