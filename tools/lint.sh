@@ -15,5 +15,6 @@ fi
 git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
 tools/check_layers.py
 cmake --preset release >/dev/null
+cmake --build --preset release --target generated_sources >/dev/null
 printf '%s\0' "${files[@]}" |
   xargs -0 -P "$(nproc)" -n 4 clang-tidy -p build/release --quiet --warnings-as-errors='*'
