@@ -27,6 +27,7 @@ Path Beside(std::string_view folder, const char* name) {
 
 // The folder of this program, as it was started (/proc may be missing).
 std::string_view OwnFolder() {
+  // The kernel hands pointers over as numbers. NOLINTNEXTLINE(performance-no-int-to-ptr)
   const std::string_view self = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
   const size_t slash = self.rfind('/');
   return slash == self.npos ? "." : self.substr(0, slash);
