@@ -108,7 +108,10 @@ void SynchronousGeneration::Restore(const StateVisitor& visit) {
   // missed that round, from the state.
   if (pace_) first_end_epoch_ms_ = own_first_end;
   StartPace();
-  first_epoch_ = manifest_->epochs;
+  // In the middle of a generation its first epoch is the state's, so that all ranks count alike.
+  const bool is_first_of_generation =
+      std::cmp_not_equal(manifest_->generation, job_.generation) || manifest_->rounds == 0;
+  if (is_first_of_generation) first_epoch_ = manifest_->epochs;
   rounds_at_save_ = communicator_->rounds();
 }
 
@@ -151,6 +154,7 @@ bool SynchronousGeneration::Meet(int64_t /*epochs*/, const StateVisitor& /*visit
 
 void SynchronousGeneration::Visit(const StateVisitor& visit, wire::RankState& state) {
   state.shared.Visit("first_end_epoch_ms", first_end_epoch_ms_);
+  state.shared.Visit("first_epoch", first_epoch_);
   state.shared.Visit("longest_lap", longest_lap_s_);
   state.shared.Visit("longest_save", longest_save_s_);
   visit_more_(state);
