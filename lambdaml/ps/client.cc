@@ -71,6 +71,7 @@ std::string Client::place() const { return net::PlaceName(address_.host, address
 
 ClientCounters Client::counters() const {
   return {.requests = meter_.requests.load(),
+          .contributions = meter_.contributions.load(),
           .retries = retries_.load(),
           .bytes_sent = meter_.bytes_sent.load(),
           .bytes_received = meter_.bytes_received.load(),
@@ -140,10 +141,6 @@ JobState Client::Open(const base::Deadline& deadline) {
 void Client::Release(const RoundId& before, const base::Deadline& deadline) {
   Repeat(deadline,
          [&](Connection& connection) { connection.Release(spec_.job, before, deadline); });
-}
-
-void Client::Close(const base::Deadline& deadline) {
-  Repeat(deadline, [&](Connection& connection) { connection.CloseJob(spec_.job, deadline); });
 }
 
 // ---- Rounds ----
@@ -285,6 +282,12 @@ uint64_t Client::Merge(uint64_t number, std::span<const float> change, std::span
     merges_min = std::min(merges_min, static_cast<uint64_t>(merges[static_cast<size_t>(rank_)]));
   });
   return merges_min;
+}
+
+void CloseJob(const ServerAddress& address, const std::string& job,
+              const base::Deadline& deadline) {
+  ClientMeter meter;
+  Connection(address, meter, deadline).CloseJob(job, deadline);
 }
 
 std::string FetchStatus(const ServerAddress& address, const base::Deadline& deadline) {

@@ -36,7 +36,8 @@ inline constexpr base::Duration kWaitMax = std::chrono::seconds(5);  // in one c
 
 struct ClientCounters {
   uint64_t requests = 0;
-  uint64_t retries = 0;  // requests sent again, counted above too
+  uint64_t contributions = 0;  // requests that bring a vector or blob, counted above too
+  uint64_t retries = 0;        // requests sent again, counted above too
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
   base::Duration waiting = {};  // inside calls of rounds
@@ -84,9 +85,6 @@ class Client {
   uint64_t MergeModel(uint64_t number, std::span<const float> change, std::span<float> model,
                       const base::Deadline& deadline);
 
-  // Forgets the job.
-  void Close(const base::Deadline& deadline);
-
   ClientCounters counters() const;
   std::string place() const;  // "host:port"
 
@@ -118,6 +116,9 @@ class Client {
   std::vector<std::unique_ptr<Connection>> idle_;
   std::optional<uint64_t> incarnation_;
 };
+
+// Forgets a job, as Client::Close does; one that is not there is no error. Errors: as Connection.
+void CloseJob(const ServerAddress& address, const std::string& job, const base::Deadline& deadline);
 
 // The server's state, as a JSON object. Errors: as Connection.
 std::string FetchStatus(const ServerAddress& address, const base::Deadline& deadline);

@@ -219,6 +219,7 @@ JobState Connection::OpenJob(const JobSpec& spec, const base::Deadline& deadline
 
 SliceAnswer Connection::Call(SliceMethod method, const SliceCall& call,
                              const base::Deadline& deadline) {
+  if (call.message) state_->meter.contributions.fetch_add(1, std::memory_order_relaxed);
   return state_->Run(deadline, [&] { return state_->CallSlice(method, call); });
 }
 

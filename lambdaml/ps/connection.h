@@ -26,6 +26,7 @@ struct ServerAddress {
 // What clients have asked of their server. Threads: any.
 struct ClientMeter {
   std::atomic<uint64_t> requests{0};
+  std::atomic<uint64_t> contributions{0};  // requests that bring a message, counted above too
   std::atomic<uint64_t> bytes_received{0};
   std::atomic<uint64_t> bytes_sent{0};
 };

@@ -35,6 +35,7 @@ Job::Job(JobSpec spec, uint64_t incarnation, MemoryBudget& budget)
     : spec_(std::move(spec)),
       incarnation_(incarnation),
       budget_(budget),
+      keeps_rounds_(spec_.keeps_rounds),
       last_used_(base::SystemClock().Now()) {}
 
 // ---- Calls ----
@@ -171,7 +172,7 @@ void Job::NoteFinished(const RoundId& id) {
     Round& round = found->second;
     if (++round.finished_count < round.slices.size()) return;
     ++rounds_finished_;
-    if (spec_.keeps_rounds && journal_ && found != rounds_.begin()) {
+    if (keeps_rounds_ && journal_ && found != rounds_.begin()) {
       for (const auto& slice : std::prev(found)->second.slices) {
         if (!slice || !slice->is_finished()) continue;
         const SliceResult result = slice->result();
@@ -179,7 +180,7 @@ void Job::NoteFinished(const RoundId& id) {
       }
     }
   }
-  if (!spec_.keeps_rounds) Release(id);
+  if (!keeps_rounds_) Release(id);
 }
 
 SliceAnswer Job::AnswerOf(const SliceCall& call, const RoundSlice& slice,
@@ -281,6 +282,12 @@ SliceAnswer Job::Merge(const SliceCall& call) {
 }
 
 // ---- Life ----
+
+void Job::KeepRounds() {
+  if (keeps_rounds_.exchange(true)) return;
+  const std::shared_lock gate(journal_gate_);
+  if (journal_) WriteStart(*journal_);
+}
 
 void Job::Drain() {
   const std::lock_guard lock(mutex_);

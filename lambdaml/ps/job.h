@@ -59,6 +59,8 @@ class Job {
   Job& operator=(const Job&) = delete;
 
   const JobSpec& spec() const { return spec_; }
+  // From now on results are kept until Release.
+  void KeepRounds();
   uint64_t incarnation() const { return incarnation_; }
 
   // ps.thrift says what these do. Errors: kInvalidArgument for a call that does not fit the job,
@@ -136,6 +138,7 @@ class Job {
   std::atomic<End> end_{End::kNone};
   std::atomic<int> calls_{0};
   std::atomic<int> waiting_{0};
+  std::atomic<bool> keeps_rounds_;
   std::atomic<base::TimePoint> last_used_;
 };
 

@@ -59,6 +59,8 @@ void Job::Restore(const Record& record, const BodyPlace& place) {
       return slice->Merge(static_cast<int>(record.count), record.round, message.vector, [] {});
     }
     case RecordKind::kJob:
+      keeps_rounds_ = record.flags != 0;
+      return;
     case RecordKind::kState:
     case RecordKind::kPull:
     case RecordKind::kPush:
@@ -132,7 +134,7 @@ void Job::WriteStart(Journal& journal) const {
   journal.Append({.kind = RecordKind::kJob,
                   .round = incarnation_,
                   .count = static_cast<uint32_t>(spec_.worker_count),
-                  .flags = spec_.keeps_rounds ? 1U : 0U,
+                  .flags = keeps_rounds_ ? 1U : 0U,
                   .body = base::AsBytes(spec_.job)});
 }
 

@@ -64,14 +64,14 @@ JobState JobTable::Open(const JobSpec& spec) {
   }
   const std::lock_guard lock(mutex_);
   if (const auto found = jobs_.find(spec.job); found != jobs_.end()) {
-    const Job& job = *found->second;
-    if (spec.must_be_new || job.spec().worker_count != spec.worker_count ||
-        job.spec().keeps_rounds != spec.keeps_rounds) {
+    Job& job = *found->second;
+    if (spec.must_be_new || job.spec().worker_count != spec.worker_count) {
       throw Error(ErrorCode::kAlreadyExists,
                   fmt::format("the parameter server has a job {} of {} workers already: the name "
                               "is in use",
                               spec.job, job.spec().worker_count));
     }
+    if (spec.keeps_rounds) job.KeepRounds();
     return {.incarnation = job.incarnation(), .is_new = false};
   }
   if (is_draining_) {

@@ -1,7 +1,7 @@
 // What a job has reached, on disk: an append-only file of records, from which a restarted server
 // goes on, and from which results that memory need not hold are read again.
 //
-//   journal = record*                                                         ; docs/formats.md
+//   journal = record*
 //   record  = header body
 //   header  = magic:"LMLJ" kind:u32 checksum:u64 generation:u64 round:u64 announcement:u64
 //             body_size:u64 slice:u32 slice_count:u32 count:u32 flags:u32     ; 64 bytes, LE

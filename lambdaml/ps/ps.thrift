@@ -82,7 +82,7 @@ struct JobSpec {
   1: string job,
   2: i32 worker_count,
   // Keeps the results of finished rounds until release; otherwise they go as soon as every rank
-  // has contributed to a later round.
+  // has contributed to a later round. Who asks for it once gets it for the job.
   3: bool keeps_rounds,
   4: bool must_be_new
 }

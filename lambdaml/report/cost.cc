@@ -29,13 +29,18 @@ double ServiceDollars(const ServicePrices& prices, const ServiceUse& use) {
          traffic(use.bytes_written, prices.dollars_per_gb_written);
 }
 
-// Services that ElastiCache runs on nodes of the user's choice.
-bool IsCache(std::string_view service) { return service == "memcached" || service == "redis"; }
+bool IsParameterServer(std::string_view service) { return service == "ps"; }
 
-double CacheDollars(const Prices& prices, const CacheNodes& nodes) {
+// Services on nodes of the user's choice, paid by the hour.
+bool HasNodes(std::string_view service) {
+  return service == "memcached" || service == "redis" || IsParameterServer(service);
+}
+
+double NodeDollars(const Prices& prices, std::string_view service, const CacheNodes& nodes) {
   constexpr double kHourSeconds = 3600;
-  return prices.CacheNodeDollarsPerHour(nodes.type) * static_cast<double>(nodes.count) *
-         nodes.seconds / kHourSeconds;
+  const double per_hour = IsParameterServer(service) ? prices.VmDollarsPerHour(nodes.type)
+                                                     : prices.CacheNodeDollarsPerHour(nodes.type);
+  return per_hour * static_cast<double>(nodes.count) * nodes.seconds / kHourSeconds;
 }
 
 }  // namespace
@@ -79,9 +84,9 @@ std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                                  static_cast<double>(invocations.size()) / kMillion *
                                      prices.lambda.dollars_per_million_requests});
   for (const ServiceUse& use : uses) {
-    if (IsCache(use.service)) {
+    if (HasNodes(use.service)) {
       items.push_back({.service = use.service,
-                       .dollars = cache_nodes ? CacheDollars(prices, *cache_nodes) : 0,
+                       .dollars = cache_nodes ? NodeDollars(prices, use.service, *cache_nodes) : 0,
                        .is_counted = cache_nodes.has_value()});
       continue;
     }

@@ -39,9 +39,10 @@ struct ServiceUse {
   bool operator==(const ServiceUse&) const = default;
 };
 
-// The ElastiCache nodes on which a Memcached or Redis channel stands.
+// The nodes on which a channel stands: of ElastiCache for Memcached or Redis, a virtual machine for
+// a parameter server.
 struct CacheNodes {
-  std::string type;  // a key of Prices::cache_node_dollars_per_hour
+  std::string type;  // a key of Prices::cache_node_dollars_per_hour or vm_dollars_per_hour
   int64_t count = 1;
   double seconds = 0;  // how long the run used them
 };
@@ -49,7 +50,7 @@ struct CacheNodes {
 struct CostItem {
   std::string service = {};  // "lambda" or a channel's service
   double dollars = 0;
-  bool is_counted = true;  // false: a cache whose nodes are not known; dollars is 0
+  bool is_counted = true;  // false: a service whose nodes are not known; dollars is 0
 
   bool operator==(const CostItem&) const = default;
 };
@@ -64,8 +65,8 @@ double GbSeconds(std::span<const Invocation> invocations);
 
 // Dollars per service, "lambda" first, then `uses` in their order. Neither the free tier nor volume
 // discounts are taken off: the figure is what the next such run costs at most. The services
-// "memcached" and "redis" cost the run's share of their nodes' hours; AWS bills started hours, of
-// which a run that has the nodes to itself pays the whole.
+// "memcached", "redis" and "ps" cost the run's share of their nodes' hours; AWS bills started hours
+// of caches, of which a run that has the nodes to itself pays the whole.
 // Errors: kInvalidArgument if `prices` do not know a service or the type of the nodes.
 std::vector<CostItem> CostOf(const Prices& prices, Architecture architecture,
                              std::span<const Invocation> invocations,

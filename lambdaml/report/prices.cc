@@ -82,19 +82,41 @@ ServicePrices ReadService(Section section) {
   return prices;
 }
 
+using HourlyPrices = std::map<std::string, double, std::less<>>;
+
+double HourlyPrice(const Prices& prices, const HourlyPrices& of_types, std::string_view what,
+                   std::string_view type) {
+  const auto found = of_types.find(type);
+  if (found != of_types.end()) return found->second;
+  std::string types;
+  for (const auto& [name, dollars] : of_types) {
+    types += fmt::format("{}{}", types.empty() ? "" : ", ", name);
+  }
+  throw base::Error(
+      base::ErrorCode::kInvalidArgument,
+      fmt::format("the price file of {} ({}) has no price for {} of type {}; it "
+                  "knows {}",
+                  prices.as_of, prices.region, what, type, types.empty() ? "none" : types));
+}
+
+// The member of the price file with that name, if it is there.
+HourlyPrices ReadHourlyPrices(Section& top, std::string_view origin, const std::string& name) {
+  HourlyPrices prices;
+  const Json* json = top.MemberIfAny(name);
+  if (json == nullptr) return prices;
+  Section section(*json, origin, name);
+  for (const auto& [type, price] : json->AsObject()) prices.emplace(type, section.Price(type));
+  return prices;
+}
+
 }  // namespace
 
 double Prices::CacheNodeDollarsPerHour(std::string_view type) const {
-  const auto found = cache_node_dollars_per_hour.find(type);
-  if (found != cache_node_dollars_per_hour.end()) return found->second;
-  std::string types;
-  for (const auto& [name, dollars] : cache_node_dollars_per_hour) {
-    types += fmt::format("{}{}", types.empty() ? "" : ", ", name);
-  }
-  throw base::Error(base::ErrorCode::kInvalidArgument,
-                    fmt::format("the price file of {} ({}) has no price for cache nodes of type "
-                                "{}; it knows {}",
-                                as_of, region, type, types.empty() ? "none" : types));
+  return HourlyPrice(*this, cache_node_dollars_per_hour, "cache nodes", type);
+}
+
+double Prices::VmDollarsPerHour(std::string_view type) const {
+  return HourlyPrice(*this, vm_dollars_per_hour, "virtual machines", type);
 }
 
 Prices Prices::Parse(std::string_view text, std::string_view origin) {
@@ -116,12 +138,8 @@ Prices Prices::Parse(std::string_view text, std::string_view origin) {
   for (const auto& [name, service] : services_json.AsObject()) {
     prices.services.emplace(name, ReadService(Section(service, origin, services.PathOf(name))));
   }
-  if (const Json* nodes_json = top.MemberIfAny("cache_node_dollars_per_hour")) {
-    Section nodes(*nodes_json, origin, "cache_node_dollars_per_hour");
-    for (const auto& [type, price] : nodes_json->AsObject()) {
-      prices.cache_node_dollars_per_hour.emplace(type, nodes.Price(type));
-    }
-  }
+  prices.cache_node_dollars_per_hour = ReadHourlyPrices(top, origin, "cache_node_dollars_per_hour");
+  prices.vm_dollars_per_hour = ReadHourlyPrices(top, origin, "vm_dollars_per_hour");
   top.RefuseOthers();
   return prices;
 }

@@ -32,9 +32,11 @@ struct Prices {
   LambdaPrices lambda;
   std::map<std::string, ServicePrices, std::less<>> services;  // by Capabilities::service
   std::map<std::string, double, std::less<>> cache_node_dollars_per_hour;  // by type of node
+  std::map<std::string, double, std::less<>> vm_dollars_per_hour;          // by instance type
 
   // Errors: kInvalidArgument, with the types there are, if the type is none of them.
   double CacheNodeDollarsPerHour(std::string_view type) const;
+  double VmDollarsPerHour(std::string_view type) const;
 
   // Reads a price file; `origin` names it in errors. Every price is a finite number of dollars, not
   // negative; those of a service that are left out are 0; unknown keys are refused.

@@ -17,13 +17,14 @@ namespace {
   throw base::Error(base::ErrorCode::kInvalidArgument, std::move(message));
 }
 
-// Only Memcached and Redis stand on nodes that are paid by the hour.
+// Only Memcached, Redis and parameter servers stand on nodes that are paid by the hour.
 void CheckCacheNode(const wire::Job& job) {
   if (job.cache_node.empty()) return;
-  for (const std::string_view scheme : {"memcached://", "redis://", "rediss://"}) {
+  for (const std::string_view scheme :
+       {"memcached://", "redis://", "rediss://", "ps://", "pss://"}) {
     if (job.channel.starts_with(scheme)) return;
   }
-  Refuse(fmt::format("--cache_node {}: only a memcached:// or redis:// channel has nodes",
+  Refuse(fmt::format("--cache_node {}: only a memcached://, redis:// or ps:// channel has nodes",
                      job.cache_node));
 }
 

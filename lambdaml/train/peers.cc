@@ -22,14 +22,14 @@ comm::Pattern PatternOf(const wire::Job& job) {
 
 }  // namespace
 
-Peers::Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end,
+Peers::Peers(const wire::Job& job, comm::Channel& channel, const base::Deadline& end,
              CheckpointedGeneration* generation)
     : channel_(channel),
       membership_(MembershipOf(job, end, generation)),
-      communicator_(comm::MakeCommunicator(PatternOf(job), channel, membership_)) {}
+      communicator_(channel.MakeCommunicator(PatternOf(job), membership_)) {}
 
 comm::SharedModel& Peers::MakeSharedModel(size_t length) {
-  shared_ = comm::MakeSharedModel(channel_, membership_, length);
+  shared_ = channel_.MakeSharedModel(membership_, length);
   return *shared_;
 }
 

@@ -5,8 +5,7 @@
 #include <memory>
 
 #include "lambdaml/base/clock.h"
-#include "lambdaml/comm/make_communicator.h"
-#include "lambdaml/store/store.h"
+#include "lambdaml/comm/channel.h"
 #include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/wire/job.h"
 
@@ -17,7 +16,7 @@ class Peers {
  public:
   // The channel and the generation must live as long; `end` is that of this worker's invocation.
   // Without a generation it is taken to outlast the job. Nothing is asked of the channel yet.
-  Peers(const wire::Job& job, store::Store& channel, const base::Deadline& end,
+  Peers(const wire::Job& job, comm::Channel& channel, const base::Deadline& end,
         CheckpointedGeneration* generation = nullptr);
 
   // In the job's pattern.
@@ -31,7 +30,7 @@ class Peers {
   base::Duration communicating() const;
 
  private:
-  store::Store& channel_;
+  comm::Channel& channel_;
   const comm::Membership membership_;
   std::unique_ptr<comm::Communicator> communicator_;
   std::unique_ptr<comm::SharedModel> shared_;

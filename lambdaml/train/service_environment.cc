@@ -8,14 +8,15 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/net/aws_config.h"
 #include "lambdaml/place/place.h"
+#include "lambdaml/ps/address.h"
 #include "lambdaml/store/store_url.h"
 
 namespace lambdaml::train {
 namespace {
 
 constexpr std::string_view kRedisPassword = "REDIS_PASSWORD";
-constexpr std::array<std::string_view, 10> kInherited = {
-    "HOME",        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",     kRedisPassword,
+constexpr std::array<std::string_view, 11> kInherited = {
+    "HOME",        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",     kRedisPassword, ps::kTokenVariable,
     "https_proxy", "http_proxy",  "no_proxy",   "SSL_CERT_DIR", "SSL_CERT_FILE"};
 
 bool IsInherited(std::string_view name) {

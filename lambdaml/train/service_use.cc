@@ -1,14 +1,15 @@
 #include "lambdaml/train/service_use.h"
 
 #include <string>
+#include <string_view>
 
 #include "lambdaml/base/clock.h"
 
 namespace lambdaml::train {
+namespace {
 
-report::ServiceUse UseOf(const store::Store& store) {
-  const store::Counters counters = store.counters();
-  return {.service = std::string(store.capabilities().service),
+report::ServiceUse UseOf(std::string_view service, const store::Counters& counters) {
+  return {.service = std::string(service),
           .get_requests = counters.get_requests,
           .put_requests = counters.put_requests,
           .list_requests = counters.list_requests,
@@ -19,6 +20,16 @@ report::ServiceUse UseOf(const store::Store& store) {
           .read_units = counters.read_units,
           .write_units = counters.write_units,
           .waiting_seconds = base::Seconds(counters.waiting)};
+}
+
+}  // namespace
+
+report::ServiceUse UseOf(const store::Store& store) {
+  return UseOf(store.capabilities().service, store.counters());
+}
+
+report::ServiceUse UseOf(const comm::Channel& channel) {
+  return UseOf(channel.service(), channel.counters());
 }
 
 }  // namespace lambdaml::train

@@ -1,11 +1,13 @@
-// From what a store has counted to what a report says of its service.
+// From what a store or channel has counted to what a report says of its service.
 #pragma once
 
+#include "lambdaml/comm/channel.h"
 #include "lambdaml/report/cost.h"
 #include "lambdaml/store/store.h"
 
 namespace lambdaml::train {
 
 report::ServiceUse UseOf(const store::Store& store);
+report::ServiceUse UseOf(const comm::Channel& channel);
 
 }  // namespace lambdaml::train

@@ -15,7 +15,7 @@
 #include "lambdaml/base/file.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/units.h"
-#include "lambdaml/comm/job_keys.h"
+#include "lambdaml/comm/channel.h"
 #include "lambdaml/faas/reaper.h"
 #include "lambdaml/place/place.h"
 #include "lambdaml/report/cost.h"
@@ -38,7 +38,6 @@ namespace {
 constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
 constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
-constexpr base::Duration kChannelCheckTimeout = std::chrono::seconds(8);
 constexpr base::Duration kUploadTimeout = std::chrono::minutes(10);  // of one shard
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
 constexpr base::Duration kCheckpointTimeout = std::chrono::seconds(30);
@@ -255,22 +254,21 @@ class Run {
     if (job_.channel.empty()) {
       job_.channel = is_shared_ ? UrlIn(job_.model_url, "channel") : run_->channel();
     }
-    channel_ = store::OpenStore(job_.channel, net::kFirstContactMax);
-    if (channel_->capabilities().service == "file") {
+    channel_ = comm::OpenChannel(job_.channel, net::kFirstContactMax);
+    if (channel_->service() == "file") {
       job_.channel = channel_->url();  // a relative path means another place to the workers
       // Also when the trigger is killed, which no destructor sees.
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
     CheckPrices();
-    channel_->Prepare(base::Deadline::After(kPrepareTimeout));
-    CheckChannel();
+    channel_->Prepare(job_.job_id, base::Deadline::After(kPrepareTimeout));
     channel_is_clean_ = false;
   }
 
   // Nothing is lost at the end of a run for want of a price.
   void CheckPrices() const {
-    const report::ServiceUse use = {.service = std::string(channel_->capabilities().service)};
+    const report::ServiceUse use = {.service = std::string(channel_->service())};
     report::CostOf(prices_, report::Architecture::kX86, {}, std::span(&use, 1), CacheNodesOf(0));
   }
 
@@ -281,22 +279,13 @@ class Run {
     return report::CacheNodes{.type = job_.cache_node, .count = count, .seconds = seconds};
   }
 
-  // Puts and deletes a key: a channel that is not there, or that refuses, fails here and in
-  // seconds, not in all workers at once.
-  void CheckChannel() {
-    const base::Deadline deadline = base::Deadline::After(kChannelCheckTimeout);
-    const std::string key = fmt::format("{}/check", job_.job_id);
-    channel_->Put(key, base::AsBytes(job_.job_id), deadline);
-    channel_->Delete(std::span(&key, 1), deadline);
-  }
-
   // Deletes what the run left in a channel that outlives it, once. Never throws: the model, or the
   // run's own error, matters more.
   void CleanChannel() {
     if (channel_is_clean_) return;
     channel_is_clean_ = true;
     try {
-      comm::DeleteJob(*channel_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
+      channel_->CleanUp(job_.job_id, base::Deadline::After(kCleanUpTimeout));
     } catch (const base::Error& error) {
       base::Log(base::LogLevel::kWarning, fmt::format("what job {} left in its channel is still "
                                                       "there: {}",
@@ -454,7 +443,7 @@ class Run {
   const std::unique_ptr<TriggerWorkload> workload_;
   std::optional<RunDirectory> run_;
   std::unique_ptr<store::Store> run_store_;  // progress and model, from rank 0
-  std::unique_ptr<store::Store> channel_;
+  std::unique_ptr<comm::Channel> channel_;
   bool channel_is_clean_ = true;
   std::unique_ptr<Platform> platform_;
   bool is_shared_ = false;  // run_store_ is in a folder that outlives the run

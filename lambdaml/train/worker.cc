@@ -9,6 +9,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/comm/channel.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/train/peers.h"
@@ -37,7 +38,7 @@ class Worker {
         environment_(environment),
         pool_(environment.thread_count),
         data_store_(store::OpenStore(job.data)),
-        channel_(store::OpenStore(job.channel)),
+        channel_(comm::OpenChannel(job.channel)),
         run_store_(store::OpenStore(job.model_url)),
         // A payload that no trigger of ours has made may not say.
         checkpoints_(job.checkpoint.empty() ? job.model_url : job.checkpoint, job.job_id),
@@ -126,7 +127,7 @@ class Worker {
   const WorkerEnvironment environment_;
   base::ThreadPool pool_;
   std::unique_ptr<store::Store> data_store_;
-  std::unique_ptr<store::Store> channel_;
+  std::unique_ptr<comm::Channel> channel_;
   std::unique_ptr<store::Store> run_store_;  // for the trigger: progress, model, outcome
   Checkpoints checkpoints_;
   const std::unique_ptr<WorkerWorkload> workload_;

@@ -57,6 +57,14 @@ std::string DynamoDbChannel(const Job& job) {
   return url;
 }
 
+// LambdaML's payloads name a server by host and port, whatever it is; the port tells.
+std::string_view SchemeOfPort(int64_t port) {
+  constexpr int64_t kRedisPort = 6379;
+  constexpr int64_t kParameterServerPort = 27000;
+  if (port == kRedisPort) return "redis";
+  return port == kParameterServerPort ? "ps" : "memcached";
+}
+
 void ApplyChannelKeys(Job& job) {
   if (!job.channel.empty()) return;
   if (!job.tmp_bucket.empty()) {
@@ -65,7 +73,7 @@ void ApplyChannelKeys(Job& job) {
     job.channel = DynamoDbChannel(job);
   } else if (!job.host.empty()) {
     if (!job.port) Refuse("host: port is missing too; or give --channel URL");
-    job.channel = fmt::format("memcached://{}:{}", job.host, *job.port);
+    job.channel = fmt::format("{}://{}:{}", SchemeOfPort(*job.port), job.host, *job.port);
   }
 }
 

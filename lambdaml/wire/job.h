@@ -131,7 +131,8 @@ base::Json JobToJson(const Job& job);
 Job JobFromJson(const base::Json& json, std::string_view origin);
 
 // Fills data, test and channel from LambdaML's keys where the job does not name them itself:
-//   data_bucket/{dataset|train_file}, tmp_bucket (S3), host:port (Memcached), *_table_name
+//   data_bucket/{dataset|train_file}, tmp_bucket (S3), host:port (by the port:
+//   27000 a parameter server, 6379 Redis, others Memcached), *_table_name
 //   (DynamoDB).
 // A bucket that is a URL or a path stands for itself; a bare name is an S3 bucket. A LambdaML
 // payload (it has data_bucket) that gives lambda for ADMM means the L1 penalty. Errors:

@@ -332,7 +332,7 @@ void AddFunctionRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("endpoint_url", "", G::kDetails, "URL", TextField{&Job::endpoint_url},
                          "other server for S3 and DynamoDB [AWS's own]"));
   rows.push_back(MakeRow("cache_node", "", G::kDetails, "TYPE", TextField{&Job::cache_node},
-                         "ElastiCache node type behind the channel, for its cost"));
+                         "type of the channel's node (ElastiCache; EC2 for ps://), for its cost"));
   rows.push_back(MakeRow("prices", "", G::kDetails, "FILE", TextField{&Job::prices},
                          "price file for the cost figures [built in]"));
   rows.push_back(MakeRow("log", "", G::kFunctions, "FILE", TextField{&Job::log},

@@ -126,7 +126,8 @@ TEST(PsServerTest, ARankThatStartsAnewFindsTheResultsOfFinishedRounds) {
   ExpectError(base::ErrorCode::kNotFound, "rounds from 3", [&] {
     again.TryResult({0, 2}, {}, vector, Soon());
   });
-  again.Close(Soon());
+  ps::CloseJob(address, spec.job, Soon());
+  ps::CloseJob(address, spec.job, Soon());
   ExpectError(base::ErrorCode::kNotFound, "no job replay", [&] {
     again.TryResult({0, 3}, {}, vector, Soon());
   });

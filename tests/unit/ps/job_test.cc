@@ -185,6 +185,18 @@ TEST_F(JobTest, RoundsOfAJobThatKeepsThemAreThereUntilTheyAreReleased) {
   EXPECT_EQ(job->status().rounds_kept, 1U);
 }
 
+TEST_F(JobTest, OneWhoAsksForItIsEnoughToKeepRounds) {
+  UseFolder();
+  Open(1, false);
+  const auto status_after_rounds = [&](const std::shared_ptr<Job>& job, uint64_t first) {
+    for (uint64_t round = first; round < first + 3; ++round) job->Exchange(Push(round, 0, {1}));
+    return job->status();
+  };
+  EXPECT_EQ(status_after_rounds(Open(1, false), 1).rounds_kept, 1U);
+  EXPECT_EQ(status_after_rounds(Open(1, true), 4).rounds_kept, 4U);
+  EXPECT_EQ(status_after_rounds(Restart(), 7).rounds_kept, 7U);
+}
+
 TEST_F(JobTest, EndsAllWaitingWhenTheServerStops) {
   const std::shared_ptr<Job> job = Open(2);
   std::thread waiting([&] {

@@ -33,6 +33,7 @@ Prices RoundPrices() {
   prices.services["dynamodb"] = {.dollars_per_million_read_units = 2e6,
                                  .dollars_per_million_write_units = 7e6};
   prices.cache_node_dollars_per_hour = {{"cache.small", 3600}, {"cache.large", 7200}};
+  prices.vm_dollars_per_hour = {{"vm.large", 1800}};
   return prices;
 }
 
@@ -112,6 +113,15 @@ TEST(CostTest, ACacheCostsItsNodesForTheTimeOfTheRun) {
   const std::array<ServiceUse, 1> other = {{{.service = "file"}}};
   const CacheNodes nodes = {.type = "cache.large", .count = 3, .seconds = 0.5};
   EXPECT_EQ(TotalDollars(CostOf(RoundPrices(), Architecture::kX86, {}, other, nodes)), 0);
+}
+
+TEST(CostTest, AParameterServerCostsItsVirtualMachine) {
+  const std::array<ServiceUse, 1> uses = {{{.service = "ps", .get_requests = 1'000'000}}};
+  const CacheNodes nodes = {.type = "vm.large", .count = 1, .seconds = 4};
+  EXPECT_DOUBLE_EQ(CostOf(RoundPrices(), Architecture::kX86, {}, uses, nodes).at(1).dollars, 2);
+  EXPECT_FALSE(CostOf(RoundPrices(), Architecture::kX86, {}, uses).at(1).is_counted);
+  EXPECT_THROW(CostOf(RoundPrices(), Architecture::kX86, {}, uses, CacheNodes{"cache.large", 1, 1}),
+               base::Error);
 }
 
 TEST(CostTest, ACacheWhoseNodesAreNotKnownIsNotCounted) {

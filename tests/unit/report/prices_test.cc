@@ -15,7 +15,7 @@ constexpr std::string_view kValid = R"({
   "services": {"s3": {"dollars_per_million_puts": 4, "dollars_per_gb_read": 0.5}, "file": {},
                "dynamodb": {"dollars_per_million_read_units": 5,
                             "dollars_per_million_write_units": 6}},
-  "cache_node_dollars_per_hour": {"cache.small": 7}
+  "cache_node_dollars_per_hour": {"cache.small": 7}, "vm_dollars_per_hour": {"vm.small": 8}
 })";
 
 std::string Replaced(std::string_view what, std::string_view with) {
@@ -47,6 +47,7 @@ TEST(PricesTest, EveryPriceIsRead) {
   EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_read_units, 5);
   EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_write_units, 6);
   EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.small"), 7);
+  EXPECT_EQ(prices.VmDollarsPerHour("vm.small"), 8);
 }
 
 TEST(PricesTest, TheEmbeddedOnesAreTheConfiguredOnes) {
@@ -60,6 +61,7 @@ TEST(PricesTest, TheEmbeddedOnesAreTheConfiguredOnes) {
   EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_read_units, 0.125);
   EXPECT_EQ(prices.services.at("dynamodb").dollars_per_million_write_units, 0.625);
   EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.t3.micro"), 0.017);
+  EXPECT_EQ(prices.VmDollarsPerHour("c5.large"), 0.085);
   EXPECT_EQ(prices.CacheNodeDollarsPerHour("cache.r7g.large"), 0.219);
 }
 

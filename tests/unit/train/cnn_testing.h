@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lambdaml/base/file.h"
+#include "lambdaml/comm/store_channel.h"
 #include "lambdaml/data/generate_images.h"
 #include "lambdaml/data/image_folder.h"
 #include "lambdaml/store/memory_store.h"
@@ -78,13 +79,14 @@ inline std::vector<CnnRun> RunCnn(
       return std::make_unique<WholeRun>();
     }) {
   std::vector<CnnRun> runs(static_cast<size_t>(job.n_workers));
-  store::MemoryStore channel;
+  store::MemoryStore shared;
   test::RunInThreads(static_cast<int>(job.n_workers), [&](int rank) {
     CnnRun& run = runs[static_cast<size_t>(rank)];
     wire::Job own = job;
     own.worker_index = rank;
     const base::Deadline end = base::Deadline::After(std::chrono::minutes(2));
     const CnnShards shards = LoadCnnShards(data, own, end);
+    comm::StoreChannel channel(shared);
     Peers peers(own, channel, end);
     const auto network = MakeTestNetwork(own);
     const auto generation = make_generation(rank);

@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/file.h"
 #include "lambdaml/base/random.h"
+#include "lambdaml/comm/store_channel.h"
 #include "lambdaml/data/builder.h"
 #include "lambdaml/model/kmeans_model_file.h"
 #include "lambdaml/store/open_store.h"
@@ -86,7 +87,8 @@ class GenerationCutsTest : public testing::Test {
       base::ThreadPool pool(1);
       const auto worker = WorkloadOf(job.model).at_worker(own, pool);
       worker->Load(*store::OpenStore(job.data), end);
-      Peers peers(own, share.channel, end);
+      comm::StoreChannel channel(share.channel);
+      Peers peers(own, channel, end);
       const auto result = worker->Train(
           peers, share.generation,
           [&](const report::EpochRecord& record) { share.transcript.push_back(TextOf(record)); });

@@ -172,11 +172,11 @@ TEST(DefaultBatchSize, IsATwentiethOfTheLargestShardWithinLimits) {
   EXPECT_EQ(DefaultBatchSize(11'000'000), 10'000);
 }
 
-TEST(ResolveJob, CacheNodesBelongToMemcachedAndRedis) {
+TEST(ResolveJob, NodesBelongToMemcachedRedisAndParameterServers) {
   wire::Job job;
   job.data = "rows.libsvm";
   job.cache_node = "cache.t3.small";
-  for (const char* url : {"memcached://h", "redis://h", "rediss://h"}) {
+  for (const char* url : {"memcached://h", "redis://h", "rediss://h", "ps://h", "pss://h"}) {
     job.channel = url;
     EXPECT_EQ(Resolved(job).cache_node, "cache.t3.small");
   }

@@ -146,6 +146,8 @@ TEST(JobTest, TrainAndTestFilesLieInTheDataBucket) {
 TEST(JobTest, TheChannelFollowsFromBucketServerOrTables) {
   EXPECT_EQ(ApplyTo(R"({"tmp_bucket":"t","merged_bucket":"m"})").channel, "s3://t");
   EXPECT_EQ(ApplyTo(R"({"tmp_bucket":"/dev/shm/t"})").channel, "/dev/shm/t");
+  EXPECT_EQ(ApplyTo(R"({"host":"10.0.0.1","port":27000})").channel, "ps://10.0.0.1:27000");
+  EXPECT_EQ(ApplyTo(R"({"host":"10.0.0.1","port":6379})").channel, "redis://10.0.0.1:6379");
   EXPECT_EQ(ApplyTo(R"({"host":"10.0.0.1","port":11211})").channel, "memcached://10.0.0.1:11211");
   EXPECT_EQ(ApplyTo(R"({"tmp_table_name":"t","merged_table_name":"m"})").channel, "dynamodb://t,m");
   EXPECT_EQ(ApplyTo(R"({"tmp_table_name":"t","merged_table_name":"m","key_col":"id&=%"})").channel,
