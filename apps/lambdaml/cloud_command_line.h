@@ -4,7 +4,7 @@
 
 #include "apps/lambdaml/command_line.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the name of the library
 class App;
 }  // namespace CLI
 
