@@ -220,8 +220,8 @@ TensorFile ParseSafetensors(base::Blob bytes, std::string_view origin) {
 
 base::Bytes FormatSafetensors(const std::vector<std::pair<std::string, std::string>>& metadata,
                               std::vector<Tensor> tensors) {
-  std::ranges::stable_partition(
-      tensors, [](const Tensor& tensor) { return tensor.type == TensorType::kInt64; });
+  std::stable_partition(tensors.begin(), tensors.end(),
+                        [](const Tensor& tensor) { return tensor.type == TensorType::kInt64; });
   const std::string header = FormatHeader(metadata, tensors);
   const uint64_t header_bytes = header.size();
   size_t size = kSizeBytes + header.size();

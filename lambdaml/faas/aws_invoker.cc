@@ -42,7 +42,7 @@ base::Error Refusal(const std::string& operation, std::string_view code) {
 
 class AwsInvoker final : public Invoker {
  public:
-  explicit AwsInvoker(AwsInvokerOptions options)
+  explicit AwsInvoker(const AwsInvokerOptions& options)
       : client_(ClientOptions(options)),
         cancelled_(options.cancelled),
         next_seed_(std::random_device()()) {}
@@ -98,7 +98,7 @@ class AwsInvoker final : public Invoker {
 }  // namespace
 
 std::unique_ptr<Invoker> MakeAwsInvoker(AwsInvokerOptions options) {
-  return std::make_unique<AwsInvoker>(std::move(options));
+  return std::make_unique<AwsInvoker>(options);
 }
 
 }  // namespace lambdaml::faas
