@@ -97,7 +97,7 @@ class AwsInvoker final : public Invoker {
 
 }  // namespace
 
-std::unique_ptr<Invoker> MakeAwsInvoker(AwsInvokerOptions options) {
+std::unique_ptr<Invoker> MakeAwsInvoker(const AwsInvokerOptions& options) {
   return std::make_unique<AwsInvoker>(options);
 }
 

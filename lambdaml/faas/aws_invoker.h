@@ -22,6 +22,6 @@ struct AwsInvokerOptions {
 // is not, because the function may run.
 // Errors of its calls, besides Invoker's: kPermissionDenied, kAlreadyExists (the function is being
 // changed all the time), kInvalidArgument.
-std::unique_ptr<Invoker> MakeAwsInvoker(AwsInvokerOptions options);
+std::unique_ptr<Invoker> MakeAwsInvoker(const AwsInvokerOptions& options);
 
 }  // namespace lambdaml::faas
