@@ -2,7 +2,7 @@
 // and stops without breaking a round.
 //
 // Why a thread for each connection: a call of `exchange` waits for the other ranks, and a thread
-// that waits costs a few kilobytes; a pool with fewer threads than connections would stand still as
+// that waits costs memory only; a pool with fewer threads than connections would stand still as
 // soon as all of them wait for a rank that gets none. (Thrift's TThreadPoolServer is such a pool;
 // its TNonblockingServer takes framed transports only, which LambdaML's clients do not use.)
 #pragma once
