@@ -180,7 +180,11 @@ TEST_P(ReplayTest, OfAnEndedGenerationOnlyItsLastRoundIsLeftToTheNext) {
     Membership membership = MemberOf(rank);
     membership.generation = 1;
     membership.leftover_keys = {left[static_cast<size_t>(rank)]};
-    Work(*Join(store, membership), 1, 100);
+    const auto communicator = Join(store, membership);
+    Work(*communicator, 1, 6);
+    communicator->AllGather({});
+    communicator->ReleaseResults();
+    communicator->DeleteReleased();
   });
   EXPECT_THAT(store.List("job/0/", Soon()), testing::IsEmpty());
 }
