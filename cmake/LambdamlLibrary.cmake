@@ -35,20 +35,21 @@ if(LAMBDAML_SANITIZE MATCHES undefined)
   target_compile_options(lambdaml_test_flags INTERFACE -fno-sanitize=undefined)
 endif()
 
-# What runs under the thread sanitizer: the programs in which threads meet. The others would only
-# repeat, in one thread or in processes of their own, what these have shown.
-set(LAMBDAML_THREAD_TESTS
-  base_test comm_test data_test faas_test faas_platform_test model_test net_test store_test
-  train_test)
-if(NOT TARGET thread_tests)
-  add_custom_target(thread_tests)
-endif()
+# What runs under which sanitizer: for threads, the programs in which threads meet.
+set(LAMBDAML_ADDRESS_TESTS
+  base_test comm_test model_test nn_test optim_test report_test wire_test)
+set(LAMBDAML_THREAD_TESTS base_test comm_test model_test)
+foreach(sanitizer address thread)
+  if(NOT TARGET ${sanitizer}_tests)
+    add_custom_target(${sanitizer}_tests)
+  endif()
+endforeach()
 
 # lambdaml_add_test(<name> SOURCES … [DEPS modules…] [LIBS …]
 #                   [LABEL unit|integration|e2e|system])
 #
 # One GoogleTest program; ctest runs it as one test, so that its fixtures start once. system: runs
-# of the finished programs against services, by the dozen; not repeated under the sanitizers.
+# of the finished programs against services, by the dozen.
 function(lambdaml_add_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -72,6 +73,10 @@ function(lambdaml_add_test name)
   set(cost_integration 2)
   set(cost_unit 1)
   set(labels ${ARG_LABEL})
+  if(name IN_LIST LAMBDAML_ADDRESS_TESTS)
+    list(APPEND labels addresses)
+    add_dependencies(address_tests ${name})
+  endif()
   if(name IN_LIST LAMBDAML_THREAD_TESTS)
     list(APPEND labels threads)
     add_dependencies(thread_tests ${name})
