@@ -11,6 +11,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
+#include "lambdaml/comm/store_channel.h"
 #include "lambdaml/store/memory_store.h"
 #include "lambdaml/train/peers.h"
 
@@ -56,7 +57,8 @@ class SynchronousGenerationTest : public testing::Test {
     Checkpoints checkpoints(job.checkpoint, job.job_id);
     const auto generation = EnterGeneration(
         job, checkpoints, [](wire::RankState&) {}, end);
-    Peers peers(job, channel_, end, generation.get());
+    comm::StoreChannel channel(channel_);
+    Peers peers(job, channel, end, generation.get());
     generation->Join(peers.communicator());
     Invocation invocation = {.own = job.worker_index};
     const StateVisitor visit = [&](wire::RankState& state) {
