@@ -35,7 +35,7 @@ std::optional<int64_t> NumberBetween(std::string_view text, std::string_view bef
   int64_t number = 0;
   const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
   const bool is_whole = error == std::errc() &&
-                        std::string_view(end, rest.data() + rest.size() - end).starts_with(after);
+                        rest.substr(static_cast<size_t>(end - rest.data())).starts_with(after);
   return is_whole ? std::optional(number) : std::nullopt;
 }
 
