@@ -17,7 +17,6 @@ namespace {
 using apache::thrift::TConfiguration;
 using apache::thrift::protocol::TBinaryProtocol;
 using apache::thrift::protocol::TProtocol;
-using apache::thrift::protocol::TProtocolException;
 using apache::thrift::protocol::TType;
 using apache::thrift::protocol::TVirtualProtocol;
 using apache::thrift::transport::TSocket;

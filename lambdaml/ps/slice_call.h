@@ -23,7 +23,7 @@ struct RoundId {
   uint64_t generation = 0;
   uint64_t round = 0;
 
-  auto operator<=>(const RoundId&) const = default;
+  auto operator<=>(const RoundId&) const = default;  // NOLINT(modernize-use-nullptr): no pointer
 };
 
 struct SliceCall {

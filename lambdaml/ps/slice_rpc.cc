@@ -13,7 +13,6 @@
 namespace lambdaml::ps {
 namespace {
 
-using apache::thrift::TException;
 using apache::thrift::protocol::T_BOOL;
 using apache::thrift::protocol::T_I32;
 using apache::thrift::protocol::T_I64;
