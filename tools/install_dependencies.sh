@@ -45,14 +45,14 @@ readonly PACKAGES='
   libmemcached-dev       test   an independent client of it
   redis-server           test   the Redis server
   nodejs                 test   runs dynalite, the DynamoDB server
-  spin                   test   checks the protocol's model
+  spin                   test   checks the model of the protocol
   python3-botocore       test   an independent signer of requests, with models of AWS services
   python3-yaml           test   reads the CloudFormation template
   awscli                 test   another client of the Invoke API
   python3-thrift         test   an independent client of the parameter server
   python3-numpy          test   reads our shards, as users do
   python3-scipy          test   sparse matrices and reference minima
-  python3-torch          test   the reference of the networks; the peer of their bench
+  python3-torch          test   the reference of the networks; the peer of the bench
   liblinear-dev          bench  the peer of the libsvm reader
   python3-sklearn        bench  the peer of reader and training
   clang-format           lint   formatting
