@@ -93,10 +93,12 @@ class ChannelsTest : public Workbench {
   }
 
   // A run of many rounds, once it has reported an epoch.
-  std::unique_ptr<ChildProgram> StartLongRun(const std::string& url, int epochs) const {
-    auto run = Start({"train", "--data", "data", "--optim", "grad_avg", "--n_epochs",
-                      std::to_string(epochs), "--batch_size", "0", "--lr", "0.1", "--workers", "3",
-                      "--channel", url, "--output", "m", "--log", "log"});
+  std::unique_ptr<ChildProgram> StartLongRun(const std::string& url, int epochs,
+                                             const Arguments& more = {}) const {
+    auto run = Start(Join({"train", "--data", "data", "--optim", "grad_avg", "--n_epochs",
+                           std::to_string(epochs), "--batch_size", "0", "--lr", "0.1", "--workers",
+                           "3", "--channel", url, "--output", "m", "--log", "log"},
+                          more));
     run->WaitUntil([&] { return run->out().find('\n') != std::string::npos; }, kSoon);
     return run;
   }
@@ -285,7 +287,7 @@ TEST_F(ChannelsTest, CtrlCAndAKilledWorkerLeaveNothingInTheChannel) {
     });
     variants.Try(service.name + " failing", [&] {
       const std::string url = NewUrl(service);
-      const auto run = StartLongRun(url, 1'000'000);
+      const auto run = StartLongRun(url, 1'000'000, {"--max_restarts", "0"});
       for (const pid_t child : ChildrenOf(run->pid())) {
         if (CommandOf(child).find("lambdaml-worker") == std::string::npos) continue;
         ::kill(child, SIGKILL);

@@ -57,7 +57,9 @@ class PatientStore final : public store::Store {
   }
   bool PutIfAbsent(const std::string& key, base::ByteSpan value,
                    const base::Deadline& deadline) override {
-    return inner_->PutIfAbsent(key, value, deadline);
+    const bool is_first = inner_->PutIfAbsent(key, value, deadline);
+    written_.Add(key);
+    return is_first;
   }
   std::optional<store::VersionedValue> GetVersioned(const std::string& key,
                                                     const base::Deadline& deadline) override {
