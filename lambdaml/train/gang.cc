@@ -87,9 +87,22 @@ void Add(WorkerReport& total, WorkerReport more, bool is_first) {
     more.compute_seconds += total.compute_seconds;
     more.synchronise_seconds += total.synchronise_seconds;
     more.resident_bytes_max = std::max(more.resident_bytes_max, total.resident_bytes_max);
-    more.uses.insert(more.uses.end(), total.uses.begin(), total.uses.end());
+    for (const report::ServiceUse& use : total.uses) {
+      const auto same = std::ranges::find(more.uses, use.service, &report::ServiceUse::service);
+      if (same == more.uses.end()) {
+        more.uses.push_back(use);
+      } else {
+        *same += use;
+      }
+    }
   }
   total = std::move(more);
+}
+
+std::vector<RankProgress> BeginOf(const GangOptions& options) {
+  if (!options.begin.empty()) return options.begin;
+  return std::vector<RankProgress>(static_cast<size_t>(options.worker_count),
+                                   {.generation = options.generation});
 }
 
 }  // namespace
@@ -98,8 +111,7 @@ Gang::Gang(faas::Invoker& invoker, GangOptions options)
     : invoker_(invoker),
       options_(std::move(options)),
       running_(options_.worker_count),
-      reports_(static_cast<size_t>(options_.worker_count)),
-      generations_(static_cast<size_t>(options_.worker_count), 0) {
+      progress_(BeginOf(options_)) {
   threads_.reserve(static_cast<size_t>(options_.worker_count));
   for (int64_t rank = 0; rank < options_.worker_count; ++rank) {
     try {
@@ -118,30 +130,49 @@ Gang::~Gang() {
 }
 
 void Gang::RunWorker(int64_t rank) {
-  int64_t generation = options_.generation;
-  int64_t attempt = 1;
-  while (true) {
-    try {
-      WorkerReport report = Invoke(rank, generation, attempt);
-      const std::lock_guard lock(mutex_);
-      auto& ended = generations_[static_cast<size_t>(rank)];
-      const bool is_finished = report.is_finished;
-      Add(reports_[static_cast<size_t>(rank)], std::move(report), ended == 0);
-      ++ended;
-      if (is_finished) break;
-      ++generation;
-      attempt = 1;
-    } catch (const base::Error& error) {
-      if (stopping_ || !MayPass(error.code()) || attempt > options_.max_restarts) {
-        const std::string where =
-            attempt == 1 ? "" : fmt::format(" (attempt {} of generation {})", attempt, generation);
-        return End(rank, base::Error(error.code(), error.message() + where));
-      }
-      ++attempt;
-      NoteRestart(rank, generation, error);
-    }
+  RankProgress progress;
+  {
+    const std::lock_guard lock(mutex_);
+    progress = progress_[static_cast<size_t>(rank)];
   }
-  End(rank, std::nullopt);
+  std::optional<base::Error> failure;
+  try {
+    while (TakeTurn(rank, progress)) {
+    }
+  } catch (const base::Error& error) {
+    failure = error;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    progress_[static_cast<size_t>(rank)] = std::move(progress);
+  }
+  End(rank, std::move(failure));
+}
+
+bool Gang::TakeTurn(int64_t rank, RankProgress& progress) {
+  if (progress.is_finished || progress.generation > options_.last_generation) return false;
+  try {
+    WorkerReport report = Invoke(rank, progress.generation, progress.attempt);
+    progress.is_finished = report.is_finished;
+    Add(progress.report, std::move(report), progress.generations_ended == 0);
+    ++progress.generations_ended;
+    ++progress.generation;
+    progress.attempt = 1;
+    return true;
+  } catch (const base::Error& error) {
+    const bool is_last = progress.attempt > options_.max_restarts;
+    if (!abandoned_ && (stopping_ || is_last || !MayPass(error.code()))) {
+      const std::string where = progress.attempt == 1
+                                    ? ""
+                                    : fmt::format(" (attempt {} of generation {})",
+                                                  progress.attempt, progress.generation);
+      throw base::Error(error.code(), error.message() + where);
+    }
+    ++progress.attempt;
+    if (abandoned_) return false;
+    NoteRestart(rank, progress.generation, error);
+    return !options_.last_start || !options_.last_start->Expired();
+  }
 }
 
 WorkerReport Gang::Invoke(int64_t rank, int64_t generation, int64_t attempt) {
@@ -190,12 +221,19 @@ std::optional<WorkerFailure> Gang::failure() const {
 
 std::vector<WorkerReport> Gang::TakeReports() {
   const std::lock_guard lock(mutex_);
-  return std::move(reports_);
+  std::vector<WorkerReport> reports;
+  for (RankProgress& progress : progress_) reports.push_back(std::move(progress.report));
+  return reports;
+}
+
+std::vector<RankProgress> Gang::TakeProgress() {
+  const std::lock_guard lock(mutex_);
+  return std::move(progress_);
 }
 
 int64_t Gang::generations() const {
   const std::lock_guard lock(mutex_);
-  return *std::ranges::max_element(generations_);
+  return std::ranges::max(progress_, {}, &RankProgress::generations_ended).generations_ended;
 }
 
 int64_t Gang::restarts() const {

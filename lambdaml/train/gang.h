@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,10 +27,24 @@ struct WorkerFailure {
   base::Error error;
 };
 
+// How far one rank has come: what its next invocation is, and what those before it did together.
+struct RankProgress {
+  int64_t generation = 0;
+  int64_t attempt = 1;
+  bool is_finished = false;  // there is no next invocation
+  int64_t generations_ended = 0;
+  WorkerReport report = {};  // times, requests and bytes are sums
+};
+
 struct GangOptions {
   std::string function_name;
   int64_t worker_count = 1;
-  int64_t generation = 0;        // the first one
+  int64_t generation = 0;                // the first one
+  std::vector<RankProgress> begin = {};  // by rank, of a job under way; empty: of a new one
+  // The last one; ranks that have ended it are left as they are. A rank that fails after
+  // `last_start` is not started again, but left with the attempt that would be next.
+  int64_t last_generation = std::numeric_limits<int64_t>::max();
+  std::optional<base::Deadline> last_start = {};
   int64_t max_restarts = 0;      // of one rank in one generation
   base::Duration patience = {};  // with one invocation
   // The payload of one invocation; attempt counts from 1 in each generation. Threads: any.
@@ -51,6 +66,10 @@ class Gang {
   // Nothing is invoked any more.
   void Stop() { stopping_ = true; }
 
+  // The same for a job that goes on: an invocation that ends without a report leaves its rank with
+  // the next attempt.
+  void Abandon() { abandoned_ = true; }
+
   // Waits until all workers have ended, one has failed for good, or `patience` is over. True if
   // there is nothing left to wait for.
   bool WaitFor(base::Duration patience);
@@ -62,11 +81,16 @@ class Gang {
   // workers must have ended without failure.
   std::vector<WorkerReport> TakeReports();
 
+  // How far each rank has come. All must have ended, or been left, without failure.
+  std::vector<RankProgress> TakeProgress();
+
   int64_t generations() const;  // of the rank with most
   int64_t restarts() const;     // of all ranks
 
  private:
   void RunWorker(int64_t rank);
+  // One invocation of a rank, and what follows from it. False: there is to be no other.
+  bool TakeTurn(int64_t rank, RankProgress& progress);
   // One invocation's report. Errors: as the worker's.
   WorkerReport Invoke(int64_t rank, int64_t generation, int64_t attempt);
   void NoteRestart(int64_t rank, int64_t generation, const base::Error& error);
@@ -75,13 +99,13 @@ class Gang {
   faas::Invoker& invoker_;
   const GangOptions options_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> abandoned_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   // Guarded by mutex_.
   int64_t running_ = 0;
-  std::vector<WorkerReport> reports_;  // by rank, so far
-  std::vector<int64_t> generations_;   // by rank, that have ended
+  std::vector<RankProgress> progress_;  // by rank
   int64_t restarts_ = 0;
   std::optional<WorkerFailure> failure_;
 

@@ -60,7 +60,7 @@ faas::InvokeResult Done(int64_t rank, bool is_finished = true, double seconds = 
                                .synchronise_seconds = 100 * seconds,
                                .resident_bytes_max = static_cast<uint64_t>(seconds),
                                .rows = 7,
-                               .uses = {{.service = "file"}},
+                               .uses = {{.service = "file", .get_requests = 1}},
                                .is_finished = is_finished,
                                .outcome = {.epochs = 5}};
   return {"", ToJson(report).Dump(), "id", ""};
@@ -131,9 +131,59 @@ TEST(Gang, InvokesTheNextGenerationUntilTheJobIsFinishedAndAddsUpWhatTheyDid) {
   EXPECT_EQ(report.compute_seconds, 70);
   EXPECT_EQ(report.synchronise_seconds, 700);
   EXPECT_EQ(report.resident_bytes_max, 4U);
-  EXPECT_EQ(report.uses.size(), 3U);
+  ASSERT_EQ(report.uses.size(), 1U) << "one entry for each service";
+  EXPECT_EQ(report.uses[0].get_requests, 3U);
   EXPECT_EQ(report.started_epoch_ms, 101);
   EXPECT_EQ(report.rows, 7);
+}
+
+TEST(Gang, EndsAfterItsLastGenerationAndAnotherGangGoesOnFromThere) {
+  FakeInvoker invoker;
+  invoker.On("0.0.1", [] { return Done(0, false, 1); });
+  invoker.On("1.0.1", [] { return Failed("Runtime.ExitError", "signal: killed"); });
+  GangOptions first = OptionsOf(2, 3);
+  first.last_generation = 0;
+  first.last_start = base::Deadline::After(base::Duration::zero());
+  Gang gang(invoker, first);
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_FALSE(gang.failure().has_value());
+  const std::vector<RankProgress> left = gang.TakeProgress();
+  EXPECT_EQ(left[0].generation, 1);
+  EXPECT_EQ(left[0].attempt, 1);
+  EXPECT_EQ(left[1].generation, 0);
+  EXPECT_EQ(left[1].attempt, 2) << "its failure may pass, but it is too late";
+
+  invoker.On("0.1.1", [] { return Done(0, true, 2); });
+  invoker.On("1.0.2", [] { return Done(1, false, 1); });
+  invoker.On("1.1.1", [] { return Done(1, true, 2); });
+  GangOptions second = OptionsOf(2, 3);
+  second.begin = left;
+  second.last_generation = 1;
+  Gang rest(invoker, second);
+  EXPECT_TRUE(rest.WaitFor(kLong));
+  EXPECT_EQ(rest.generations(), 2);
+  const std::vector<RankProgress> end = rest.TakeProgress();
+  EXPECT_TRUE(end[0].is_finished && end[1].is_finished);
+  EXPECT_EQ(end[0].report.load_seconds, 3);
+  EXPECT_EQ(end[1].report.load_seconds, 3);
+}
+
+TEST(Gang, AnAbandonedGangLeavesItsRanksToTheNextAttempt) {
+  FakeInvoker invoker;
+  std::promise<void> invoked;
+  std::promise<void> cut;
+  invoker.On("0.0.1", [&]() -> faas::InvokeResult {
+    invoked.set_value();
+    cut.get_future().wait();
+    throw base::Error(ErrorCode::kCancelled, "cut");
+  });
+  Gang gang(invoker, OptionsOf(1));
+  invoked.get_future().wait();
+  gang.Abandon();
+  cut.set_value();
+  EXPECT_TRUE(gang.WaitFor(kLong));
+  EXPECT_FALSE(gang.failure().has_value());
+  EXPECT_EQ(gang.TakeProgress().at(0).attempt, 2);
 }
 
 TEST(Gang, StartsAWorkerAgainWhoseFailureMayPass) {
