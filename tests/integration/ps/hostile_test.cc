@@ -95,8 +95,8 @@ constexpr int kConnectionsMax = 40;
 class HostileTest : public ::testing::Test {
  protected:
   static PsServer& Server() {
-    static PsServer server(
-        {.arguments = {"--connections_max", std::to_string(kConnectionsMax), "--memory_mb", "64", "--message_mb", "32"}});
+    static PsServer server({.arguments = {"--connections_max", std::to_string(kConnectionsMax),
+                                          "--memory_mb", "64", "--message_mb", "32"}});
     return server;
   }
 
