@@ -11,8 +11,8 @@
 // Asserted: ranks that read each other's messages are at the same step (so they end a generation
 // after the same round, go on from the same checkpoint, and none is beyond it); a message that is
 // written again is the same; a checkpoint that is referred to is whole; the job fails only when
-// restarts are used up. Since no run is endless (checked apart, as there are no cycles), the
-// absence of deadlocks says that every rank finishes.
+// restarts are used up. Since no run is endless (there are no cycles: searched for too),
+// the absence of deadlocks says that every rank finishes.
 //
 // MAY_FAIL: only that no rank goes on from another's messages or for ever, with as many restarts as
 // RESTARTS says; the job may fail.

@@ -30,6 +30,12 @@ SOUND_LONG = (
     ["CRASHES=1", "DUPLICATES=1", "STEPS=1", "CHECKPOINTS=1"],
 )
 
+# Searched for runs without end too.
+FINITE = (
+    ["CRASHES=1"],
+    ["DUPLICATES=1", "STEPS=1", "CHECKPOINTS=1"],
+)
+
 # What is broken, the bound, and what Spin says then.
 MUTANTS = (
     ("RESULTS_NOT_KEPT", ["CRASHES=1"], "invalid end state"),
@@ -43,16 +49,23 @@ MUTANTS = (
 )
 
 
-def verdict(defines):
+# What Spin's verifier is to look for: errors of single states, or cycles. The model marks no state as
+# progress, so every cycle is one without progress.
+STATES = ("-DSAFETY", [])
+CYCLES = ("-DNP", ["-l"])
+
+
+def verdict(defines, goal=STATES):
     """What the verifier prints for the model with these macros."""
+    search, options = goal
     flags = [f"-D{define}" for define in defines]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["spin", "-a", *flags, MODEL], cwd=folder, check=True,
                        stdout=subprocess.DEVNULL, timeout=60)
-        subprocess.run([COMPILER, "-O1", "-w", "-DSAFETY", "-DCOLLAPSE",
+        subprocess.run([COMPILER, "-O1", "-w", search, "-DCOLLAPSE",
                         f"-DMEMLIM={MEMORY_MB_MAX}", "-o", "pan", "pan.c"],
                        cwd=folder, check=True, timeout=120)
-        return subprocess.run(["./pan", "-m100000"], cwd=folder, check=True, text=True,
+        return subprocess.run(["./pan", "-m100000", *options], cwd=folder, check=True, text=True,
                               stdout=subprocess.PIPE, timeout=300).stdout
 
 
@@ -65,6 +78,11 @@ class Generations(unittest.TestCase):
                 self.assertRegex(output, r"errors: 0\n")
                 self.assertIsNone(re.search("search depth too small|out of memory|not completed",
                                             output), output)
+
+    def test_no_run_is_endless(self):
+        for bound in FINITE:
+            with self.subTest(bound=bound):
+                self.assertRegex(verdict(bound, CYCLES), r"errors: 0\n")
 
     def test_what_is_broken_is_found(self):
         for mutant, bound, error in MUTANTS:
