@@ -38,6 +38,10 @@ struct Membership {
   std::vector<std::string> leftover_keys = {};
   // Rank 0: asked once in each AllReduceSum, when all ranks have contributed.
   std::function<Announcement()> announcement = {};
+  // Asked now and then in a wait that lasts longer than a second: whether the job has gone on from
+  // a newer state than this invocation has, so that what it waits for may be deleted. Once true it
+  // stays true.
+  std::function<bool()> is_left_behind = {};
 };
 
 struct CommStats {
@@ -52,8 +56,9 @@ struct CommStats {
 // the same results. Those that were there before are read, not made anew; so they must have been
 // kept (keeps_results) since the state from which it goes on.
 //
-// Errors: kDeadlineExceeded, naming the round and the first missing rank; kCorrupt if a peer sent
-// something of another length, round or checksum; those of the store.
+// Errors: kDeadlineExceeded, naming the round and the first missing rank; kUnavailable if this
+// invocation is left behind; kCorrupt if a peer sent something of another length, round or
+// checksum; those of the store.
 class Communicator {
  public:
   virtual ~Communicator() = default;

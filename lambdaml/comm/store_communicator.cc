@@ -21,6 +21,8 @@ namespace {
 // How long a wait lasts, over a store that is not durable, before restarts are looked for; longer
 // where messages take longer to arrive.
 constexpr base::Duration kLookMin = std::chrono::seconds(1);
+// And between two questions whether this invocation is left behind.
+constexpr base::Duration kLookMax = std::chrono::seconds(8);
 
 }  // namespace
 
@@ -191,7 +193,7 @@ bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duratio
     if (outbox_.RestoreLost(round_end_)) {
       end = base::Deadline::Earlier(end, base::Deadline::After(patience, end.clock()));
     }
-    if (Look(reader, end, true)) return true;
+    if (Look(reader, end, kLookMin)) return true;
     if (end.Expired()) return false;
   }
 }
@@ -248,11 +250,7 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
         {KeyOf(route), wire::DenseSizeBytes(route.scalar_count, route.element_count)});
   }
   MessageReader reader(store_, std::move(awaited));
-  while (true) {
-    outbox_.RestoreLost(round_end_);
-    if (Look(reader, round_end_, !is_settled) || round_end_.Expired()) break;
-    if (is_settled && is_settled()) return std::nullopt;
-  }
+  if (!WaitFor(reader, is_settled)) return std::nullopt;
   auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
@@ -275,12 +273,34 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
   return messages;
 }
 
-bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end, bool is_alone) {
-  if (store_.capabilities().is_durable && is_alone) return reader.Wait(end);
+bool StoreCommunicator::WaitFor(MessageReader& reader, const std::function<bool()>& is_settled) {
+  const bool is_durable = store_.capabilities().is_durable;
+  if (is_durable && !is_settled && !membership_.is_left_behind) {
+    reader.Wait(round_end_);
+    return true;
+  }
+  const bool grows = is_durable && !is_settled;
+  base::Duration pause = kLookMin;
+  bool is_left_behind = false;
+  while (true) {
+    outbox_.RestoreLost(round_end_);
+    if (Look(reader, round_end_, pause)) return true;
+    // With one more look after the answer: to who is only late, all that it needs stands by then.
+    if (is_left_behind) ThrowLeftBehind();
+    if (round_end_.Expired()) return true;
+    if (is_settled && is_settled()) return false;
+    is_left_behind = membership_.is_left_behind && membership_.is_left_behind();
+    if (grows) pause = is_left_behind ? kLookMin : std::min(2 * pause, kLookMax);
+  }
+}
+
+bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end,
+                             base::Duration length) {
   const base::Clock& clock = end.clock();
+  length = std::max(length, look_);
   try {
     const bool is_complete =
-        reader.Wait(base::Deadline::Earlier(end, base::Deadline::After(look_, clock)));
+        reader.Wait(base::Deadline::Earlier(end, base::Deadline::After(length, clock)));
     outage_end_.reset();
     return is_complete;
   } catch (const Error& error) {
@@ -312,6 +332,13 @@ void StoreCommunicator::ThrowAbsent(std::span<const Route> routes,
       ErrorCode::kDeadlineExceeded,
       fmt::format("rank {}: {} of {} workers have not arrived within {}: missing rank {}", rank(),
                   absent_count, worker_count(), base::FormatSeconds(waited_s), absent));
+}
+
+void StoreCommunicator::ThrowLeftBehind() const {
+  throw Error(ErrorCode::kUnavailable,
+              fmt::format("rank {}: the job has gone on from a newer state than this invocation's, "
+                          "which is in round {} of generation {}",
+                          rank(), round_, membership_.generation));
 }
 
 // A merged vector is late because its rank is, or because one of those is for which that rank

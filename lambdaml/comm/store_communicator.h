@@ -18,7 +18,9 @@
 // here from its own gathered blob, or is told (Membership::was_here).
 //
 // Over a store that may lose what it holds, a rank that waits looks up once a second whether the
-// service has started anew, and puts again what its peers may still need (see Outbox).
+// service has started anew, and puts again what its peers may still need (see Outbox). Over any, it
+// asks whether it is left behind (Membership::is_left_behind): after a second, then after twice as
+// long each time, up to 8 s, since a look that begins anew polls more closely.
 //
 // AllGather: each rank puts its blob for all, where none stands, and reads those of the others.
 // Requests per rank: 1 put, W-1 gets, at most 1 delete.
@@ -104,7 +106,8 @@ class StoreCommunicator : public Communicator {
 
   // Waits for all messages; the result i belongs to routes[i]. If is_settled is given it is asked
   // now and then, and the result is nothing once it is true. Errors: kDeadlineExceeded, naming the
-  // first missing rank and the round; kCorrupt, also if a message is not as long as its route says.
+  // first missing rank and the round; kUnavailable if this invocation is left behind; kCorrupt,
+  // also if a message is not as long as its route says.
   std::optional<std::vector<wire::Message>> Receive(std::span<const Route> routes,
                                                     const std::function<bool()>& is_settled = {});
   void CheckLength(const wire::Message& message, const Route& route) const;
@@ -116,12 +119,15 @@ class StoreCommunicator : public Communicator {
   std::string KeyOf(const Route& route) const;
   wire::MessageId IdOf(const Route& route) const;
   std::string Describe(const Route& route) const;
+  // Waits as Receive does. False: is_settled, instead of all messages.
+  bool WaitFor(MessageReader& reader, const std::function<bool()>& is_settled);
   // reader.Wait, but for one look only where something else may have to be looked after. Returns
   // whether all is complete.
-  bool Look(MessageReader& reader, const base::Deadline& end, bool is_alone);
+  bool Look(MessageReader& reader, const base::Deadline& end, base::Duration length);
   // Waits for all, at most until the round's end; after a restart of the service at most for
   // `patience`, because the writer may be gone. Returns whether they came.
   bool WaitInLeave(std::span<const Route> routes, base::Duration patience);
+  [[noreturn]] void ThrowLeftBehind() const;
   [[noreturn]] void ThrowMissing(const Route& route);
   // The same for the first round of a generation: names all that are missing.
   [[noreturn]] void ThrowAbsent(std::span<const Route> routes,
@@ -139,7 +145,7 @@ class StoreCommunicator : public Communicator {
   uint64_t released_round_ = 0;     // the last one through which no rank goes again
   base::TimePoint round_start_;
   base::Deadline round_end_;
-  base::Duration look_;                       // how long one lasts
+  base::Duration look_;                       // how long one lasts at least
   std::optional<base::Deadline> outage_end_;  // since the service has not answered a look
 };
 

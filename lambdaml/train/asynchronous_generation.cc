@@ -14,19 +14,19 @@ constexpr base::Duration kMeetReserve = std::chrono::seconds(1);
 
 }  // namespace
 
-AsynchronousGeneration::AsynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
-                                               StateVisitor visit_more, const base::Deadline& end)
-    : job_(job),
-      checkpoints_(checkpoints),
-      visit_more_(std::move(visit_more)),
-      end_(end),
-      pace_(end, base::FromSeconds(job.timeout_s)),
+AsynchronousGeneration::AsynchronousGeneration(GenerationOptions options)
+    : job_(options.job),
+      checkpoints_(options.checkpoints),
+      visit_more_(std::move(options.visit_more)),
+      is_job_over_(std::move(options.is_job_over)),
+      end_(options.end),
+      pace_(end_, base::FromSeconds(job_.timeout_s)),
       saved_at_(base::SystemClock().Now()) {
-  if (job.generation == 0 && job.attempt == 1) return;
-  std::optional<base::Blob> bytes = checkpoints.Async(job.worker_index, end);
+  if (job_.generation == 0 && job_.attempt == 1) return;
+  std::optional<base::Blob> bytes = checkpoints_.Async(job_.worker_index, end_);
   // Nothing was saved yet: the rank begins anew, and the shared model knows what it has done.
   if (!bytes) return;
-  const std::string origin = fmt::format("the saved state of rank {}", job.worker_index);
+  const std::string origin = fmt::format("the saved state of rank {}", job_.worker_index);
   wire::State whole(*std::move(bytes), origin);
   std::string shared;
   std::string own;
@@ -46,6 +46,15 @@ void AsynchronousGeneration::Describe(comm::Membership& membership) {
   membership.rounds_before = rounds_;
   membership.round_timeout = end_.Remaining() - kMeetReserve;
   membership.start_timeout = membership.round_timeout;
+  membership.is_left_behind = [this] { return IsLeftBehind(); };
+}
+
+bool AsynchronousGeneration::IsLeftBehind() {
+  try {
+    return is_job_over_();
+  } catch (const base::Error&) {
+    return false;  // what the place is needed for will say what is wrong with it
+  }
 }
 
 void AsynchronousGeneration::Join(comm::Communicator& communicator) {

@@ -13,11 +13,11 @@ namespace lambdaml::train {
 class AsynchronousGeneration final : public CheckpointedGeneration {
  public:
   // The job and the checkpoints must live as long. Errors: those of the store; kCorrupt.
-  AsynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints, StateVisitor visit_more,
-                         const base::Deadline& end);
+  explicit AsynchronousGeneration(GenerationOptions options);
 
   void Describe(comm::Membership& membership) override;
   void Join(comm::Communicator& communicator) override;
+  bool IsLeftBehind() override;
 
   bool has_state() const override { return state_.has_value(); }
   void Restore(const StateVisitor& visit) override;
@@ -30,6 +30,7 @@ class AsynchronousGeneration final : public CheckpointedGeneration {
   const wire::Job& job_;
   Checkpoints& checkpoints_;
   const StateVisitor visit_more_;
+  const std::function<bool()> is_job_over_;
   const base::Deadline end_;
   std::optional<wire::RankState> state_;  // saved by an earlier invocation of this rank
   uint64_t rounds_ = 0;                   // in that state

@@ -1,5 +1,6 @@
 #include "lambdaml/train/checkpointed_generation.h"
 
+#include <optional>
 #include <utility>
 
 #include "lambdaml/train/asynchronous_generation.h"
@@ -7,19 +8,16 @@
 
 namespace lambdaml::train {
 
-std::unique_ptr<CheckpointedGeneration> EnterGeneration(const wire::Job& job,
-                                                        Checkpoints& checkpoints,
-                                                        StateVisitor visit_more,
-                                                        const base::Deadline& end) {
+std::unique_ptr<CheckpointedGeneration> EnterGeneration(const GenerationOptions& options) {
+  const wire::Job& job = options.job;
   if (job.sync_mode == wire::SyncMode::kAsync) {
-    return std::make_unique<AsynchronousGeneration>(job, checkpoints, std::move(visit_more), end);
+    return std::make_unique<AsynchronousGeneration>(options);
   }
   // The first invocation of all has nothing to go on from.
   std::optional<CheckpointManifest> manifest;
-  if (job.generation > 0 || job.attempt > 1) manifest = checkpoints.Latest(end);
+  if (job.generation > 0 || job.attempt > 1) manifest = options.checkpoints.Latest(options.end);
   if (manifest && manifest->generation > static_cast<uint64_t>(job.generation)) return nullptr;
-  return std::make_unique<SynchronousGeneration>(job, checkpoints, std::move(manifest),
-                                                 std::move(visit_more), end);
+  return std::make_unique<SynchronousGeneration>(options, std::move(manifest));
 }
 
 }  // namespace lambdaml::train

@@ -9,8 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
 
 #include "lambdaml/base/clock.h"
 #include "lambdaml/comm/communicator.h"
@@ -34,14 +34,24 @@ class CheckpointedGeneration : public Generation {
   // which this invocation goes on. `communicator` must live as long. Errors: kDeadlineExceeded,
   // naming all missing ranks; kInvalidArgument if they do not run the same program.
   virtual void Join(comm::Communicator& communicator) = 0;
+
+  // Whether the job has gone on from a newer state than this invocation has. What the invocation
+  // waits for may be deleted then, and whatever has failed in it is of no account: it is to enter
+  // its generation anew. One to three requests; a place that does not answer says nothing.
+  virtual bool IsLeftBehind() = 0;
+};
+
+// The invocation whose share of a job a generation is.
+struct GenerationOptions {
+  const wire::Job& job;
+  Checkpoints& checkpoints;
+  StateVisitor visit_more;            // what belongs to the state beside the training loop's
+  std::function<bool()> is_job_over;  // whether the job's outcome stands
+  base::Deadline end;                 // of the invocation
 };
 
 // What an invocation of a rank is to do. Nothing: another generation of the rank has gone on
-// already. `checkpoints` must live as long; `end` is that of the invocation; visit_more visits what
-// belongs to the state beside the training loop's. Errors: kCorrupt; those of the store.
-std::unique_ptr<CheckpointedGeneration> EnterGeneration(const wire::Job& job,
-                                                        Checkpoints& checkpoints,
-                                                        StateVisitor visit_more,
-                                                        const base::Deadline& end);
+// already. Errors: kCorrupt; those of the store.
+std::unique_ptr<CheckpointedGeneration> EnterGeneration(const GenerationOptions& options);
 
 }  // namespace lambdaml::train

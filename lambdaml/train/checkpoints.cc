@@ -19,6 +19,8 @@ namespace {
 
 constexpr const char* kLatestKey = "latest";
 constexpr int64_t kVersion = 1;
+// How long a wait for a checkpoint lasts before it is asked whether that one is past.
+constexpr base::Duration kLook = std::chrono::seconds(2);
 
 struct Latest {
   std::string job_id;
@@ -172,15 +174,33 @@ std::optional<CheckpointManifest> Checkpoints::ReadManifest(int64_t number,
 }
 
 std::optional<CheckpointManifest> Checkpoints::Latest(const base::Deadline& deadline) {
-  const std::optional<int64_t> number = LatestNumber(deadline);
-  if (!number) return std::nullopt;
-  // Rank 0 may have died between the two: nobody has gone on from the newer one then.
-  if (auto manifest = ReadManifest(*number, deadline)) return manifest;
-  return ReadManifest(*number - 1, deadline);
+  std::optional<int64_t> number = LatestNumber(deadline);
+  while (number) {
+    // Rank 0 may have died between the two: nobody has gone on from the newer one then.
+    if (auto manifest = ReadManifest(*number, deadline)) return manifest;
+    if (auto manifest = ReadManifest(*number - 1, deadline)) return manifest;
+    // Neither is there; or both were deleted meanwhile, since there are two newer ones.
+    if (number == std::exchange(number, LatestNumber(deadline))) break;
+  }
+  return std::nullopt;
+}
+
+bool Checkpoints::HasNewer(int64_t number, const base::Deadline& deadline) {
+  const std::optional<int64_t> latest = LatestNumber(deadline);
+  if (!latest || *latest <= number) return false;
+  const auto manifest = Latest(deadline);
+  return manifest && manifest->number > number;
 }
 
 bool Checkpoints::WaitFor(int64_t number, const base::Deadline& deadline) {
-  return store_->Wait(Key(ManifestName(number)), deadline).has_value();
+  while (true) {
+    const auto look = base::Deadline::After(kLook, deadline.clock());
+    if (store_->Wait(Key(ManifestName(number)), base::Deadline::Earlier(deadline, look))) {
+      return true;
+    }
+    if (deadline.Expired()) return false;
+    if (HasNewer(number, deadline)) return true;  // two newer ones, and it is deleted
+  }
 }
 
 CheckpointManifest Checkpoints::Settle(const base::Deadline& deadline, std::string* warning) {

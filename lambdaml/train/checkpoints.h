@@ -66,7 +66,10 @@ class Checkpoints {
   // The job's newest whole checkpoint, if it has one. Errors: kCorrupt.
   std::optional<CheckpointManifest> Latest(const base::Deadline& deadline);
 
-  // Waits until checkpoint `number` is whole; false if the deadline passed first.
+  // Whether there is a newer whole checkpoint than `number`; 0: any. One request, or two.
+  bool HasNewer(int64_t number, const base::Deadline& deadline);
+
+  // Waits until checkpoint `number`, or a newer one, is whole; false if the deadline passed first.
   bool WaitFor(int64_t number, const base::Deadline& deadline);
 
   // Checks all parts of the newest checkpoint; if one is damaged, makes the checkpoint before it

@@ -18,6 +18,8 @@ namespace {
 
 // What may be lost to a crash: a worker that comes back goes through so much again.
 constexpr base::Duration kSaveInterval = std::chrono::minutes(1);
+// How long a wait for peers is kept up by the question whether it is of use.
+constexpr base::Duration kQuestionMax = std::chrono::seconds(2);
 
 // One rank keeps all results, or each a share.
 uint64_t KeptBytesMax(const wire::Job& job) {
@@ -32,25 +34,25 @@ int64_t EpochMsOf(const base::Deadline& deadline) {
 
 }  // namespace
 
-SynchronousGeneration::SynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
-                                             std::optional<CheckpointManifest> manifest,
-                                             StateVisitor visit_more, const base::Deadline& end)
-    : job_(job),
-      checkpoints_(checkpoints),
+SynchronousGeneration::SynchronousGeneration(GenerationOptions options,
+                                             std::optional<CheckpointManifest> manifest)
+    : job_(options.job),
+      checkpoints_(options.checkpoints),
       manifest_(std::move(manifest)),
-      visit_more_(std::move(visit_more)),
-      end_(end),
-      first_end_epoch_ms_(EpochMsOf(end)),
+      visit_more_(std::move(options.visit_more)),
+      is_job_over_(std::move(options.is_job_over)),
+      end_(options.end),
+      first_end_epoch_ms_(EpochMsOf(end_)),
       saved_at_(base::SystemClock().Now()) {
-  if (job.generation > 0 && !manifest_) {
+  if (job_.generation > 0 && !manifest_) {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("rank {}: generation {} has no checkpoint to go on from in {}",
-                            job.worker_index, job.generation, checkpoints.store().url()));
+                            job_.worker_index, job_.generation, checkpoints_.store().url()));
   }
-  if (manifest_ && std::cmp_not_equal(manifest_->ranks.size(), job.n_workers)) {
+  if (manifest_ && std::cmp_not_equal(manifest_->ranks.size(), job_.n_workers)) {
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("the checkpoint in {} is of {} workers, the job has {}",
-                            checkpoints.store().url(), manifest_->ranks.size(), job.n_workers));
+                            checkpoints_.store().url(), manifest_->ranks.size(), job_.n_workers));
   }
 }
 
@@ -70,6 +72,17 @@ void SynchronousGeneration::Describe(comm::Membership& membership) {
         comm::BroadcastKey(before, manifest_->rounds_ended, membership.rank)};
   }
   if (membership.rank == 0) membership.announcement = [this] { return Decide(); };
+  membership.is_left_behind = [this] { return IsLeftBehind(); };
+}
+
+bool SynchronousGeneration::IsLeftBehind() {
+  try {
+    const int64_t known = manifest_ ? manifest_->number : 0;
+    const auto soon = base::Deadline::Earlier(end_, base::Deadline::After(kQuestionMax));
+    return checkpoints_.HasNewer(known, soon) || is_job_over_();
+  } catch (const Error&) {
+    return false;  // what the place is needed for will say what is wrong with it
+  }
 }
 
 void SynchronousGeneration::Join(comm::Communicator& communicator) {

@@ -12,14 +12,13 @@ namespace lambdaml::train {
 class SynchronousGeneration final : public CheckpointedGeneration {
  public:
   // `manifest`: of the checkpoint it goes on from. The job and the checkpoints must live as long.
-  // Errors: kCorrupt if the checkpoint is of another number of workers; kInternal if there should
+  // Errors: kCorrupt if the checkpoint is of another number of workers; kNotFound if there should
   // be one.
-  SynchronousGeneration(const wire::Job& job, Checkpoints& checkpoints,
-                        std::optional<CheckpointManifest> manifest, StateVisitor visit_more,
-                        const base::Deadline& end);
+  SynchronousGeneration(GenerationOptions options, std::optional<CheckpointManifest> manifest);
 
   void Describe(comm::Membership& membership) override;
   void Join(comm::Communicator& communicator) override;
+  bool IsLeftBehind() override;
 
   bool has_state() const override { return manifest_.has_value(); }
   void Restore(const StateVisitor& visit) override;
@@ -44,6 +43,7 @@ class SynchronousGeneration final : public CheckpointedGeneration {
   std::optional<CheckpointManifest> manifest_;  // of the newest checkpoint
   std::optional<CheckpointManifest> older_;     // of the one before, if this invocation knows it
   const StateVisitor visit_more_;
+  const std::function<bool()> is_job_over_;
   const base::Deadline end_;        // of this invocation
   int64_t first_end_epoch_ms_ = 0;  // of the generation's invocation that ends first, wall clock
   double longest_lap_s_ = 0;

@@ -52,7 +52,7 @@ class Worker {
     report_.rows = workload_->Load(*data_store_, environment_.deadline);
     const base::TimePoint loaded = base::SystemClock().Now();
     report_.load_seconds = base::Seconds(loaded - start);
-    if (!WasFinished()) Train();
+    while (!WasFinished() && !Train()) ++job_.attempt;
     const base::Duration trained = base::SystemClock().Now() - loaded;
     report_.compute_seconds = base::Seconds(trained) - report_.synchronise_seconds;
     report_.resident_bytes_max = ResidentBytesMax();
@@ -65,32 +65,49 @@ class Worker {
   // To an invocation that comes late the job may be over; its peers have gone then.
   bool WasFinished() {
     if (job_.generation == 0 && job_.attempt == 1) return false;
-    const std::optional<base::Blob> outcome =
-        run_store_->Get(OutcomeKey(job_.job_id), environment_.deadline);
+    const std::optional<base::Blob> outcome = Outcome();
     if (!outcome) return false;
     report_.outcome = OutcomeFromJson(base::Json::Parse(outcome->text(), "the job's outcome"));
     return true;
   }
 
-  void Train() {
+  std::optional<base::Blob> Outcome() {
+    return run_store_->Get(OutcomeKey(job_.job_id), environment_.deadline);
+  }
+
+  // This invocation's share. False if it was left behind: it is to enter its generation anew, as a
+  // later attempt, and will find itself further.
+  bool Train() {
     const auto generation = EnterGeneration(
-        job_, checkpoints_, [this](wire::RankState& state) { VisitHistory(state.shared); },
-        environment_.deadline);
+        {.job = job_,
+         .checkpoints = checkpoints_,
+         .visit_more = [this](wire::RankState& state) { VisitHistory(state.shared); },
+         .is_job_over = [this] { return Outcome().has_value(); },
+         .end = environment_.deadline});
     if (generation == nullptr) {
       report_.is_finished = false;
-      return;
+      return true;
     }
     Peers peers(job_, *channel_, environment_.deadline, generation.get());
-    generation->Join(peers.communicator());
-    const auto result = workload_->Train(
-        peers, *generation, [this](const report::EpochRecord& record) { Publish(record); });
-    report_.is_finished = result.has_value();
-    if (result) {
-      if (job_.worker_index == 0) LeaveModel(*result);
-      peers.communicator().Leave();
-      report_.outcome = result->outcome;
+    try {
+      TrainWith(peers, *generation);
+    } catch (const base::Error&) {
+      if (!generation->IsLeftBehind()) throw;
+      return false;
     }
-    report_.synchronise_seconds = base::Seconds(peers.communicating());
+    report_.synchronise_seconds += base::Seconds(peers.communicating());
+    return true;
+  }
+
+  void TrainWith(Peers& peers, CheckpointedGeneration& generation) {
+    generation.Join(peers.communicator());
+    const auto result = workload_->Train(
+        peers, generation, [this](const report::EpochRecord& record) { Publish(record); });
+    report_.is_finished = result.has_value();
+    if (!result) return;
+    if (job_.worker_index == 0) LeaveModel(*result);
+    peers.communicator().Leave();
+    report_.outcome = result->outcome;
   }
 
   void Publish(const report::EpochRecord& record) {
@@ -123,7 +140,7 @@ class Worker {
     run_store_->Put(OutcomeKey(job_.job_id), base::AsBytes(outcome), environment_.deadline);
   }
 
-  const wire::Job job_;
+  wire::Job job_;
   const WorkerEnvironment environment_;
   base::ThreadPool pool_;
   std::unique_ptr<store::Store> data_store_;

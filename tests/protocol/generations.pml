@@ -6,7 +6,7 @@
 // it, and whoever reads one asserts that it is of its own kind and step. Times are choices: rank 0
 // announces what it likes, a worker may pause or die between any two requests, deletes come at once
 // or never. The channel is durable; a wait has no deadline, so a wait in vain is a deadlock, which
-// Spin reports.
+// Spin reports, unless who waits learns that it is left behind.
 //
 // Asserted: ranks that read each other's messages are at the same step (so they end a generation
 // after the same round, go on from the same checkpoint, and none is beyond it); a message that is
@@ -94,7 +94,7 @@ byte crashes;
 bool is_killed[2 * RANKS];
 bool has_outcome, has_failed;
 
-#ifdef WITHOUT_TIMEOUT  // a worker waits for ever for what others have deleted
+#ifdef NEVER_ASKS  // so a worker waits for ever for what others have deleted
 #define LEFT_BEHIND false
 #else
 #define LEFT_BEHIND \
@@ -180,13 +180,13 @@ inline ReadResults(kind, count) {
   :: i < count ->
 #ifdef MAY_FAIL
      if
-     :: KIND(RESULT(generation, round, i)) != kind -> goto again  // as kCorrupt
+     :: KIND(RESULT(generation, round, i)) != kind -> goto failed  // as kCorrupt
      :: else
      fi;
 #endif
      assert(KIND(RESULT(generation, round, i)) == kind);
      if
-     :: kind == HELLO && STEP(RESULT(generation, round, i)) != step -> goto again  // found out
+     :: kind == HELLO && STEP(RESULT(generation, round, i)) != step -> goto failed  // found out
      :: else
      fi;
      assert(STEP(RESULT(generation, round, i)) == step);
@@ -209,7 +209,7 @@ inline AllGather(kind) {
   CleanUp();
   if
   :: atomic { RESULTS_OF_ALL -> ReadResults(kind, RANKS) }
-  :: atomic { !RESULTS_OF_ALL && LEFT_BEHIND -> goto again }
+  :: atomic { !RESULTS_OF_ALL && LEFT_BEHIND -> goto failed }
   fi
 }
 
@@ -254,7 +254,7 @@ inline AllReduceSum() {
 #endif
        step++
      }
-  :: atomic { !SUMS_STAND && LEFT_BEHIND -> goto again }
+  :: atomic { !SUMS_STAND && LEFT_BEHIND -> goto failed }
   fi
 }
 
@@ -303,7 +303,7 @@ inline Merge() {
   :: atomic { was_here && !CONTRIBUTIONS_OF_ALL && RESULT(generation, round, rank) != 0 }
   :: atomic {
        !CONTRIBUTIONS_OF_ALL && !(was_here && RESULT(generation, round, rank) != 0) &&
-         LEFT_BEHIND -> goto again
+         LEFT_BEHIND -> goto failed
      }
   fi
 }
@@ -354,7 +354,7 @@ inline Save() {
 #ifndef WITHOUT_WAIT_FOR_MANIFEST
      if
      :: manifest[number + 1].stands
-     :: atomic { !manifest[number + 1].stands && LEFT_BEHIND -> goto again }
+     :: atomic { !manifest[number + 1].stands && LEFT_BEHIND -> goto failed }
      fi
 #else
      skip
@@ -436,13 +436,13 @@ enter:
     fi;
     atomic {
       if
-      :: number == 0 && generation > 0 -> assert(NEWEST > 0); goto again
+      :: number == 0 && generation > 0 -> assert(NEWEST > 0); goto failed
       :: number == 0 && generation == 0
       :: else ->
          if
          :: !manifest[number].stands || parts[number] != ALL_RANKS ->
             assert(NEWEST > number);
-            goto again
+            goto failed
          :: else
          fi;
          step = manifest[number].step;
@@ -484,10 +484,20 @@ enter:
     goto finished
   } unless {
     if
-    :: atomic { is_killed[ME] -> is_killed[ME] = false }
+    :: atomic { is_killed[ME] -> is_killed[ME] = false; goto again }
     :: has_failed -> goto finished
     fi
   };
+
+failed:  // who was left behind enters its generation anew; other failures end the invocation
+  atomic {
+    if
+#ifndef LEFT_BEHIND_FAILS
+    :: LEFT_BEHIND -> is_again = true; goto enter
+#endif
+    :: else
+    fi
+  }
 
 again:
   atomic {

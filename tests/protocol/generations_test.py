@@ -23,6 +23,7 @@ SOUND = (
     ["DUPLICATES=1", "STEPS=1", "CHECKPOINTS=1"],
     ["DUPLICATES=2", "STEPS=1", "CHECKPOINTS=1"],
     ["CRASHES=1", "RESTARTS=0"],
+    ["CRASHES=1", "RESTARTS=1"],
 )
 SOUND_LONG = (
     ["DUPLICATES=2"],
@@ -40,7 +41,8 @@ FINITE = (
 MUTANTS = (
     ("RESULTS_NOT_KEPT", ["CRASHES=1"], "invalid end state"),
     ("RELEASED_BEFORE_SAVED", ["CRASHES=1"], "invalid end state"),
-    ("WITHOUT_TIMEOUT", ["CRASHES=1"], "invalid end state"),
+    ("NEVER_ASKS", ["CRASHES=1"], "invalid end state"),
+    ("LEFT_BEHIND_FAILS", ["CRASHES=1", "RESTARTS=1"], "assertion violated"),
     ("MANIFEST_FIRST", ["CRASHES=1"], "assertion violated"),
     ("WITHOUT_WAIT_FOR_MANIFEST", ["CRASHES=1"], "assertion violated"),
     ("SHARED_KEYS", ["CRASHES=1"], "assertion violated"),

@@ -49,14 +49,23 @@ class SynchronousGenerationTest : public testing::Test {
     return job;
   }
 
+  static std::unique_ptr<CheckpointedGeneration> Enter(const wire::Job& job,
+                                                       Checkpoints& checkpoints,
+                                                       const base::Deadline& end) {
+    return EnterGeneration({.job = job,
+                            .checkpoints = checkpoints,
+                            .visit_more = [](wire::RankState&) {},
+                            .is_job_over = [] { return false; },
+                            .end = end});
+  }
+
   // One invocation of a loop that adds step · (rank + 1) in each step. It dies after the step
   // `dies_after`.
   Invocation Invoke(const wire::Job& job, int64_t steps_max, base::Duration time,
                     int64_t dies_after = -1) {
     const base::Deadline end = base::Deadline::After(time);
     Checkpoints checkpoints(job.checkpoint, job.job_id);
-    const auto generation = EnterGeneration(
-        job, checkpoints, [](wire::RankState&) {}, end);
+    const auto generation = Enter(job, checkpoints, end);
     comm::StoreChannel channel(channel_);
     Peers peers(job, channel, end, generation.get());
     generation->Join(peers.communicator());
@@ -202,10 +211,40 @@ TEST_F(SynchronousGenerationTest, OneThatIsOverIsPassedOver) {
   wire::Job late = JobOf(1);
   late.attempt = 2;
   Checkpoints checkpoints(late.checkpoint, late.job_id);
-  EXPECT_THAT(EnterGeneration(
-                  late, checkpoints, [](wire::RankState&) {},
-                  base::Deadline::After(std::chrono::seconds(10))),
-              IsNull());
+  EXPECT_THAT(Enter(late, checkpoints, base::Deadline::After(std::chrono::seconds(10))), IsNull());
+}
+
+// A rank that is started again in the moment of a hand-over, before the manifest is there, has
+// nothing to go through again: what its peers wrote is deleted by the time it asks.
+TEST_F(SynchronousGenerationTest, WhoMissesTheHandOverLearnsOfItWhileItWaits) {
+  wire::Job late = JobOf(1);
+  late.attempt = 2;
+  const base::Deadline end = base::Deadline::After(std::chrono::seconds(30));
+  Checkpoints checkpoints(late.checkpoint, late.job_id);
+  const auto generation = Enter(late, checkpoints, end);
+  EXPECT_FALSE(generation->IsLeftBehind());
+  InvokeAll(0, 10, [](wire::Job& job) { job.run_epochs = 4; });
+
+  comm::StoreChannel channel(channel_);
+  Peers peers(late, channel, end, generation.get());
+  try {
+    generation->Join(peers.communicator());
+    ADD_FAILURE() << "nobody is there to join";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::kUnavailable) << error.message();
+    EXPECT_THAT(error.message(), HasSubstr("rank 1: the job has gone on"));
+  }
+  EXPECT_TRUE(generation->IsLeftBehind());
+  EXPECT_THAT(Enter(late, checkpoints, end), IsNull());
+}
+
+// Who waits for a manifest that two newer ones have replaced already is past it, too.
+TEST_F(SynchronousGenerationTest, AManifestThatIsPastIsWaitedForNoLonger) {
+  const auto save_each = [](wire::Job& job) { job.checkpoint_every = 1; };
+  InvokeAll(0, 5, save_each);
+  Checkpoints checkpoints(folder_.path(), "job");
+  EXPECT_TRUE(checkpoints.WaitFor(1, base::Deadline::After(std::chrono::seconds(30))));
+  EXPECT_FALSE(checkpoints.WaitFor(6, base::Deadline::After(std::chrono::milliseconds(10))));
 }
 
 TEST_F(SynchronousGenerationTest, ACheckpointThatDoesNotFitIsRefusedWithTheReason) {
