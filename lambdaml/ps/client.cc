@@ -35,11 +35,17 @@ std::span<T> PartOf(std::span<T> vector, uint32_t slice) {
   return vector.subspan(begin, std::min(kSliceLength, vector.size() - begin));
 }
 
+// The parts, and so the encoder and the vector, outlive the call.
+void SetMessage(SliceCall& call, const wire::MessageParts& parts) {
+  call.message.emplace(parts.head, nullptr);
+  call.message_rest = parts.payload;
+}
+
 wire::Message Decode(const SliceCall& call, const SliceAnswer& answer, MessageKind kind) {
   const std::string origin =
       fmt::format("job {}, round {}, slice {} of the parameter server's answer", call.job,
                   call.round.round, call.slice);
-  wire::Message message = wire::DecodeMessage(answer.message, origin);
+  wire::Message message = wire::DecodeMessage(answer.message, origin, answer.message_checksum);
   if (message.id.kind != kind || message.id.part != call.slice) {
     throw Error(ErrorCode::kCorrupt, fmt::format("{}: it answers another question", origin));
   }
@@ -163,6 +169,7 @@ void Client::ForEachSlice(size_t length, const std::function<void(uint32_t)>& wo
 SliceAnswer Client::Exchange(SliceCall call, Aim aim, const base::Deadline& deadline) {
   SliceCall look = call;  // waits without contributing
   look.message.reset();
+  look.message_rest = {};
   bool is_missing = true;
   for (;;) {
     const base::Duration left = deadline.Remaining() - kAnswerTime;
@@ -206,8 +213,7 @@ RoundOutcome Client::Reduce(const RoundId& round, Aim aim, uint64_t announcement
       if (aim == Aim::kContribute) {
         const wire::MessageId id = {MessageKind::kContribution, round.round,
                                     static_cast<uint32_t>(rank_), slice};
-        // The encoder, and so the bytes, outlive the call.
-        call.message.emplace(encoder.EncodeVector(id, slice_scalars, part), nullptr);
+        SetMessage(call, encoder.EncodeVectorInParts(id, slice_scalars, part));
       }
       const SliceAnswer answer = Exchange(call, aim, deadline);
       if (answer.is_complete) {
@@ -271,7 +277,7 @@ uint64_t Client::Merge(uint64_t number, std::span<const float> change, std::span
     SliceCall call = CallOf({0, number}, slice, model.size());
     wire::MessageEncoder encoder;
     const wire::MessageId id = {MessageKind::kModel, number, static_cast<uint32_t>(rank_), slice};
-    call.message.emplace(encoder.EncodeVector(id, {}, PartOf(change, slice)), nullptr);
+    SetMessage(call, encoder.EncodeVectorInParts(id, {}, PartOf(change, slice)));
     const SliceAnswer answer = Repeat(deadline, [&](Connection& connection) {
       return connection.Call(SliceMethod::kMerge, call, deadline);
     });

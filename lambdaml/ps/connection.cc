@@ -14,6 +14,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/net/stream.h"
 #include "lambdaml/net/tcp.h"
+#include "lambdaml/ps/out_buffer.h"
 #include "lambdaml/ps/rpc/VectorServer.h"
 #include "lambdaml/ps/slice_rpc.h"
 
@@ -61,15 +62,17 @@ class StreamTransport final : public TVirtualTransport<StreamTransport> {
   }
 
   void write(const uint8_t* bytes, uint32_t size) {
-    if (out_size_ + size <= kBufferSizeBytes) {
-      std::memcpy(out_.data() + out_size_, bytes, size);
-      out_size_ += size;
-      return;
-    }
-    Send({bytes, size});
+    const std::span<const uint8_t> piece(bytes, size);
+    if (out_.Add(piece)) return;
+    flush();
+    out_.Add(piece);
   }
 
-  void flush() override { Send({}); }
+  void flush() override {
+    stream_.WriteAll(out_.parts(), deadline_);
+    meter_.bytes_sent.fetch_add(out_.size(), std::memory_order_relaxed);
+    out_.Clear();
+  }
 
  private:
   uint32_t Receive(std::span<uint8_t> into) {
@@ -83,22 +86,13 @@ class StreamTransport final : public TVirtualTransport<StreamTransport> {
     return static_cast<uint32_t>(count);
   }
 
-  // What is buffered, and then `bytes`, in one call.
-  void Send(std::span<const uint8_t> bytes) {
-    const std::array<base::ByteSpan, 2> parts = {
-        std::as_bytes(std::span(out_).first(std::exchange(out_size_, 0))), std::as_bytes(bytes)};
-    stream_.WriteAll(parts, deadline_);
-    meter_.bytes_sent.fetch_add(parts[0].size() + parts[1].size(), std::memory_order_relaxed);
-  }
-
   net::Stream stream_;
   ClientMeter& meter_;
   base::Deadline deadline_ = base::Deadline::After(base::Duration::zero());
   std::array<uint8_t, kBufferSizeBytes> in_;
   uint32_t begin_ = 0;  // [begin_, end_) of in_ is received and not read
   uint32_t end_ = 0;
-  std::array<uint8_t, kBufferSizeBytes> out_;
-  uint32_t out_size_ = 0;
+  OutBuffer out_;
 };
 
 net::StreamOptions StreamOptionsOf(const ServerAddress& address) {

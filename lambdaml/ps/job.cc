@@ -67,7 +67,7 @@ void Job::CheckCall(const SliceCall& call) const {
 wire::Message Job::Decode(const SliceCall& call) const {
   const std::string origin = fmt::format("job {}, round {}, what rank {} contributes to slice {}",
                                          spec_.job, call.round.round, call.rank, call.slice);
-  wire::Message message = wire::DecodeMessage(*call.message, origin);
+  wire::Message message = wire::DecodeMessage(*call.message, origin, call.message_checksum);
   if (message.id.round != call.round.round || message.id.rank != static_cast<uint32_t>(call.rank) ||
       message.id.part != call.slice) {
     throw Error(ErrorCode::kCorrupt,

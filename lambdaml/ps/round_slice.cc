@@ -48,12 +48,10 @@ base::Blob Sum(std::span<const Message> contributions, MemoryBudget& budget) {
   std::vector<wire::VectorView> terms;
   for (const Message& contribution : contributions) terms.push_back(contribution.vector);
   std::vector<double> scalars(shape.scalars.size());
-  thread_local std::vector<float> sums;  // kept: fresh memory costs as much as the sum itself
-  sums.resize(shape.element_count);
-  wire::SumInRankOrder(terms, scalars, sums);
-
   auto owner = std::make_shared<ResultOwner>();
-  owner->reservation = budget.Reserve(wire::DenseSizeBytes(scalars.size(), sums.size()));
+  owner->reservation = budget.Reserve(wire::DenseSizeBytes(scalars.size(), shape.element_count));
+  const std::span<float> sums = owner->encoder.VectorSpace(scalars.size(), shape.element_count);
+  wire::SumInRankOrder(terms, scalars, sums);
   const base::ByteSpan message =
       owner->encoder.EncodeVector({MessageKind::kMerged, id.round, 0, id.part}, scalars, sums);
   return {message, std::move(owner)};

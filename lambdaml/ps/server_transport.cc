@@ -2,14 +2,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <span>
 #include <string>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <thrift/protocol/TBinaryProtocol.h>
+#include <thrift/transport/TSSLSocket.h>
 #include <thrift/transport/TSocket.h>
 #include <thrift/transport/TVirtualTransport.h>
 #include <utility>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/ps/out_buffer.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -20,6 +26,7 @@ using apache::thrift::protocol::TProtocol;
 using apache::thrift::protocol::TType;
 using apache::thrift::protocol::TVirtualProtocol;
 using apache::thrift::transport::TSocket;
+using apache::thrift::transport::TSSLSocket;
 using apache::thrift::transport::TTransportException;
 using apache::thrift::transport::TVirtualTransport;
 
@@ -31,6 +38,37 @@ int Milliseconds(base::Duration duration) {
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 
+// Sends the parts in one call if the peer takes them as fast. The socket has a time limit of its
+// own.
+void SendParts(int socket, std::array<base::ByteSpan, 3> parts) {
+  size_t first = 0;
+  for (;;) {
+    while (first < parts.size() && parts[first].empty()) ++first;
+    if (first == parts.size()) return;
+    std::array<iovec, 3> vectors;
+    for (size_t i = first; i < parts.size(); ++i) {
+      vectors[i - first] = {const_cast<std::byte*>(parts[i].data()),  // NOLINT: sendmsg only reads
+                            parts[i].size()};
+    }
+    msghdr message = {};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = parts.size() - first;
+    const ssize_t sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) {
+      throw TTransportException(
+          errno == EAGAIN ? TTransportException::TIMED_OUT : TTransportException::NOT_OPEN, "send",
+          errno);
+    }
+    auto left = static_cast<size_t>(sent);
+    for (size_t i = first; i < parts.size(); ++i) {
+      const size_t taken = std::min(left, parts[i].size());
+      parts[i] = parts[i].subspan(taken);
+      left -= taken;
+    }
+  }
+}
+
 class ServerTransport final : public TVirtualTransport<ServerTransport> {
  public:
   ServerTransport(std::shared_ptr<TSocket> socket, const TransportLimits& limits,
@@ -38,6 +76,7 @@ class ServerTransport final : public TVirtualTransport<ServerTransport> {
       : TVirtualTransport(std::make_shared<TConfiguration>(limits.message_size_max_bytes,
                                                            limits.message_size_max_bytes)),
         socket_(std::move(socket)),
+        is_plain_(std::dynamic_pointer_cast<TSSLSocket>(socket_) == nullptr),
         limits_(limits),
         budget_(budget),
         meter_(meter) {
@@ -71,14 +110,14 @@ class ServerTransport final : public TVirtualTransport<ServerTransport> {
   }
 
   void write(const uint8_t* bytes, uint32_t size) {
-    if (out_size_ + size > kBufferSizeBytes) FlushBuffer();
-    if (size >= kBufferSizeBytes) return Send(bytes, size);
-    std::memcpy(out_.data() + out_size_, bytes, size);
-    out_size_ += size;
+    const std::span<const uint8_t> piece(bytes, size);
+    if (out_.Add(piece)) return;
+    Send();
+    out_.Add(piece);
   }
 
   void flush() override {
-    FlushBuffer();
+    Send();
     for_lists_.clear();  // the call is over
   }
 
@@ -113,16 +152,22 @@ class ServerTransport final : public TVirtualTransport<ServerTransport> {
     return count;
   }
 
-  void Send(const uint8_t* bytes, uint32_t size) {
-    socket_->write(bytes, size);
-    meter_.bytes_sent.fetch_add(size, std::memory_order_relaxed);
-  }
-
-  void FlushBuffer() {
-    if (out_size_ > 0) Send(out_.data(), std::exchange(out_size_, 0));
+  void Send() {
+    if (is_plain_) {
+      SendParts(socket_->getSocketFD(), out_.parts());
+    } else {
+      for (const base::ByteSpan part : out_.parts()) {
+        if (part.empty()) continue;
+        socket_->write(reinterpret_cast<const uint8_t*>(part.data()),
+                       static_cast<uint32_t>(part.size()));
+      }
+    }
+    meter_.bytes_sent.fetch_add(out_.size(), std::memory_order_relaxed);
+    out_.Clear();
   }
 
   const std::shared_ptr<TSocket> socket_;
+  const bool is_plain_;
   const TransportLimits limits_;
   MemoryBudget& budget_;
   TransportMeter& meter_;
@@ -132,8 +177,7 @@ class ServerTransport final : public TVirtualTransport<ServerTransport> {
   std::array<uint8_t, kBufferSizeBytes> in_;
   uint32_t begin_ = 0;  // [begin_, end_) of in_ is received and not read
   uint32_t end_ = 0;
-  std::array<uint8_t, kBufferSizeBytes> out_;
-  uint32_t out_size_ = 0;
+  OutBuffer out_;
 };
 
 class ServerProtocol final : public TVirtualProtocol<ServerProtocol, TBinaryProtocol> {

@@ -35,6 +35,8 @@ struct SliceCall {
   uint64_t announcement = 0;
   base::Duration wait = {};
   std::optional<base::Blob> message = {};
+  base::ByteSpan message_rest = {};  // of a message to be sent that stands in two places
+  std::optional<uint64_t> message_checksum = {};  // wire::MessageChecksum's, of one received
 };
 
 struct SliceAnswer {
@@ -42,6 +44,7 @@ struct SliceAnswer {
   std::vector<int> missing_ranks = {};
   uint64_t announcement = 0;
   base::Blob message = {};
+  std::optional<uint64_t> message_checksum = {};  // of one received
 };
 
 struct JobSpec {

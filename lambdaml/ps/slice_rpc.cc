@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lambdaml/ps/rpc/ps_types.h"
+#include "lambdaml/wire/vector_codec.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -22,7 +23,9 @@ using apache::thrift::protocol::T_STRING;
 using apache::thrift::protocol::T_STRUCT;
 using apache::thrift::protocol::TProtocolException;
 using apache::thrift::protocol::TType;
+using apache::thrift::transport::TTransportException;
 
+constexpr uint32_t kReadMaxBytes = 256 << 10;  // at once: what stays in a core's cache
 constexpr int16_t kArgumentId = 1;
 constexpr int16_t kSuccessId = 0;
 constexpr int16_t kRefusalId = 1;
@@ -64,8 +67,9 @@ void Discard(apache::thrift::transport::TTransport& transport, size_t size) {
   }
 }
 
-base::Blob ReadBinary(TProtocol& protocol, const MessageMemory& memory,
-                      std::optional<base::Error>* refusal) {
+// Takes the checksum while the bytes are still in the cache, and while more are on their way.
+base::Blob ReadMessage(TProtocol& protocol, const MessageMemory& memory,
+                       std::optional<uint64_t>* checksum, std::optional<base::Error>* refusal) {
   const int32_t size = ReadI32(protocol);
   if (size < 0) throw TProtocolException(TProtocolException::NEGATIVE_SIZE);
   const auto count = static_cast<uint32_t>(size);
@@ -78,13 +82,20 @@ base::Blob ReadBinary(TProtocol& protocol, const MessageMemory& memory,
     Discard(transport, count);
     return {};
   }
-  if (count > 0) transport.readAll(reinterpret_cast<uint8_t*>(bytes.get()), count);
+  wire::MessageChecksum running;
+  for (uint32_t done = 0; done < count;) {
+    const uint32_t part = transport.read(reinterpret_cast<uint8_t*>(bytes.get()) + done,
+                                         std::min(count - done, kReadMaxBytes));
+    if (part == 0) throw TTransportException(TTransportException::END_OF_FILE);
+    running.Add({bytes.get() + done, part});
+    done += part;
+  }
+  *checksum = running.value();
   const base::ByteSpan span(bytes.get(), count);
   return {span, std::move(bytes)};
 }
 
-void WriteBinary(TProtocol& protocol, base::ByteSpan bytes) {
-  protocol.writeI32(static_cast<int32_t>(bytes.size()));
+void WriteBytes(TProtocol& protocol, base::ByteSpan bytes) {
   if (bytes.empty()) return;
   protocol.getTransport()->write(reinterpret_cast<const uint8_t*>(bytes.data()),
                                  static_cast<uint32_t>(bytes.size()));
@@ -102,9 +113,12 @@ void WriteI64Field(TProtocol& protocol, const char* name, int16_t id, uint64_t v
   protocol.writeFieldEnd();
 }
 
-void WriteMessageField(TProtocol& protocol, int16_t id, base::ByteSpan message) {
+void WriteMessageField(TProtocol& protocol, int16_t id, base::ByteSpan message,
+                       base::ByteSpan rest = {}) {
   protocol.writeFieldBegin("message", T_STRING, id);
-  WriteBinary(protocol, message);
+  protocol.writeI32(static_cast<int32_t>(message.size() + rest.size()));
+  WriteBytes(protocol, message);
+  WriteBytes(protocol, rest);
   protocol.writeFieldEnd();
 }
 
@@ -135,7 +149,7 @@ SliceCall ReadSlice(TProtocol& protocol, const MessageMemory& memory,
     } else if (id == 8 && type == T_I32) {
       call.wait = std::chrono::milliseconds(std::max(0, ReadI32(protocol)));
     } else if (id == 9 && type == T_STRING) {
-      call.message = ReadBinary(protocol, memory, refusal);
+      call.message = ReadMessage(protocol, memory, &call.message_checksum, refusal);
     } else {
       return false;
     }
@@ -168,7 +182,7 @@ SliceAnswer ReadAnswer(TProtocol& protocol, const MessageMemory& memory) {
     } else if (id == 3 && type == T_I64) {
       answer.announcement = ReadU64(protocol);
     } else if (id == 4 && type == T_STRING) {
-      answer.message = ReadBinary(protocol, memory, &refusal);
+      answer.message = ReadMessage(protocol, memory, &answer.message_checksum, &refusal);
     } else {
       return false;
     }
@@ -197,7 +211,7 @@ void WriteSliceArguments(TProtocol& protocol, const SliceCall& call) {
   WriteI32Field(
       protocol, "wait_ms", 8,
       static_cast<int32_t>(std::clamp<int64_t>(wait_ms, 0, std::numeric_limits<int32_t>::max())));
-  if (call.message) WriteMessageField(protocol, 9, call.message->span());
+  if (call.message) WriteMessageField(protocol, 9, call.message->span(), call.message_rest);
   WriteEnd(protocol);
   protocol.writeFieldEnd();
   WriteEnd(protocol);

@@ -41,7 +41,8 @@ struct Header {
   uint64_t stored_count = 0;
 };
 static_assert(sizeof(Header) == kMessageHeaderSizeBytes);
-constexpr size_t kChecksummedFrom = offsetof(Header, message_size);
+constexpr size_t kChecksummedFrom = 16;
+static_assert(kChecksummedFrom == offsetof(Header, message_size));
 
 constexpr uint64_t Aligned(uint64_t offset) {
   return (offset + kAlignment - 1) / kAlignment * kAlignment;
@@ -101,9 +102,10 @@ void Zero(std::byte* message, uint64_t begin, uint64_t end) {
   std::fill(message + begin, message + end, std::byte{0});
 }
 
-// Fills in header, scalars, padding and checksum of a message whose payload stands already.
-base::ByteSpan Finish(std::byte* message, const Layout& layout, Header header, const MessageId& id,
-                      std::span<const double> scalars) {
+// Fills in header, scalars, padding and checksum of a message whose payload stands already: in its
+// place, or apart.
+MessageParts Finish(std::byte* message, const Layout& layout, Header header, const MessageId& id,
+                    std::span<const double> scalars, base::ByteSpan apart = {}) {
   header.message_size = layout.end;
   header.round = id.round;
   header.rank = id.rank;
@@ -115,10 +117,13 @@ base::ByteSpan Finish(std::byte* message, const Layout& layout, Header header, c
   Zero(message, layout.scalars_end, layout.payload);
   Zero(message, layout.indices_end, layout.values);
 
-  const base::ByteSpan bytes(message, layout.end);
-  header.checksum = base::Checksum64(bytes.subspan(kChecksummedFrom));
+  const base::ByteSpan head(message, layout.end - apart.size());
+  MessageChecksum checksum;
+  checksum.Add(head);
+  checksum.Add(apart);
+  header.checksum = checksum.value();
   std::memcpy(message, &header, sizeof(header));
-  return bytes;
+  return {head, apart};
 }
 
 [[noreturn]] void ThrowCorrupt(std::string_view origin, std::string_view cause) {
@@ -201,8 +206,24 @@ std::byte* MessageEncoder::Reserve(size_t size_bytes) {
   return buffer_.get();
 }
 
+std::span<float> MessageEncoder::VectorSpace(size_t scalar_count, size_t element_count) {
+  const Layout dense(Encoding::kDense, scalar_count, element_count);
+  return {reinterpret_cast<float*>(Reserve(dense.end) + dense.values), element_count};
+}
+
 base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const double> scalars,
                                             std::span<const float> vector, uint16_t note) {
+  return Encode(id, scalars, vector, note, false).head;
+}
+
+MessageParts MessageEncoder::EncodeVectorInParts(const MessageId& id,
+                                                 std::span<const double> scalars,
+                                                 std::span<const float> vector, uint16_t note) {
+  return Encode(id, scalars, vector, note, true);
+}
+
+MessageParts MessageEncoder::Encode(const MessageId& id, std::span<const double> scalars,
+                                    std::span<const float> vector, uint16_t note, bool in_parts) {
   if (vector.size() > kElementCountMax || scalars.size() > kElementCountMax) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("a message holds at most {} elements", kElementCountMax));
@@ -214,18 +235,26 @@ base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const
   const bool is_sparse = sparse.end < dense.end;
   const Layout& layout = is_sparse ? sparse : dense;
 
-  std::byte* message = Reserve(layout.end);
+  const base::ByteSpan elements = std::as_bytes(vector);
+  const bool is_in_place = buffer_ && elements.data() == buffer_.get() + dense.values;
+  const bool is_apart = in_parts && !is_sparse && !is_in_place;
+  std::shared_ptr<std::byte[]> source;
+  if (is_sparse && is_in_place) {
+    source = std::exchange(buffer_, nullptr);
+    capacity_bytes_ = 0;
+  }
+  std::byte* message = Reserve(is_apart ? layout.values : layout.end);
   if (is_sparse) {
     WriteSparse(vector, message + layout.payload, message + layout.values);
-  } else {
-    CopyBytes(message + layout.values, vector.data(), vector.size_bytes());
+  } else if (!is_apart && !is_in_place) {
+    CopyBytes(message + layout.values, elements.data(), elements.size());
   }
   Header header;
   header.encoding = static_cast<uint8_t>(is_sparse ? Encoding::kSparse : Encoding::kDense);
   header.note = note;
   header.element_count = vector.size();
   header.stored_count = is_sparse ? stored_count : vector.size();
-  return Finish(message, layout, header, id, scalars);
+  return Finish(message, layout, header, id, scalars, is_apart ? elements : base::ByteSpan());
 }
 
 base::ByteSpan MessageEncoder::EncodeBytes(const MessageId& id, base::ByteSpan payload) {
@@ -236,17 +265,24 @@ base::ByteSpan MessageEncoder::EncodeBytes(const MessageId& id, base::ByteSpan p
   header.encoding = static_cast<uint8_t>(Encoding::kBytes);
   header.element_count = payload.size();
   header.stored_count = payload.size();
-  return Finish(message, layout, header, id, {});
+  return Finish(message, layout, header, id, {}).head;
 }
 
-Message DecodeMessage(base::Blob bytes, std::string_view origin) {
+void MessageChecksum::Add(base::ByteSpan next) {
+  const size_t uncovered = std::min(next.size(), uncovered_bytes_);
+  uncovered_bytes_ -= uncovered;
+  checksum_.Add(next.subspan(uncovered));
+}
+
+Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<uint64_t> checksum) {
   if (std::bit_cast<uintptr_t>(bytes.data()) % alignof(double) != 0) {
     bytes = base::Blob::Copy(bytes.span());
   }
   const base::ByteSpan span = bytes.span();
   const Header header = ReadHeader(span, origin);
   const Layout layout = CheckHeader(header, span.size(), origin);
-  if (base::Checksum64(span.subspan(kChecksummedFrom)) != header.checksum) {
+  if (!checksum) checksum = base::Checksum64(span.subspan(kChecksummedFrom));
+  if (*checksum != header.checksum) {
     ThrowCorrupt(origin, "its checksum is wrong: it was damaged on the way or in the store");
   }
   CheckPadding(span, layout.scalars_end, layout.payload, origin);

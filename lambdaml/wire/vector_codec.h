@@ -29,10 +29,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/checksum.h"
 
 namespace lambdaml::wire {
 
@@ -80,6 +82,12 @@ struct Message {
   base::Blob bytes;
 };
 
+// A message in two parts that follow each other. The second may be empty.
+struct MessageParts {
+  base::ByteSpan head;
+  base::ByteSpan payload;
+};
+
 // Writes messages into a buffer that is kept from one to the next. Threads: one.
 class MessageEncoder {
  public:
@@ -87,18 +95,40 @@ class MessageEncoder {
   // `note` is a word from the writer to all readers that is no part of the vector.
   base::ByteSpan EncodeVector(const MessageId& id, std::span<const double> scalars,
                               std::span<const float> vector, uint16_t note = 0);
+  // The same message, but a dense vector is not copied: it is the second part. Valid, too, until
+  // the vector changes.
+  MessageParts EncodeVectorInParts(const MessageId& id, std::span<const double> scalars,
+                                   std::span<const float> vector, uint16_t note = 0);
+  // Memory for a vector which EncodeVector, called next with so many scalars and this vector, finds
+  // where the message has it, and need not copy.
+  std::span<float> VectorSpace(size_t scalar_count, size_t element_count);
   base::ByteSpan EncodeBytes(const MessageId& id, base::ByteSpan payload);
 
  private:
+  MessageParts Encode(const MessageId& id, std::span<const double> scalars,
+                      std::span<const float> vector, uint16_t note, bool in_parts);
   std::byte* Reserve(size_t size_bytes);
 
   std::shared_ptr<std::byte[]> buffer_;  // base::NewBuffer's
   size_t capacity_bytes_ = 0;
 };
 
+// The checksum of a message, taken while its bytes arrive.
+class MessageChecksum {
+ public:
+  void Add(base::ByteSpan next);
+  uint64_t value() const { return checksum_.value(); }
+
+ private:
+  size_t uncovered_bytes_ = 16;  // at the start: what stands before the checksum, and itself
+  base::RunningChecksum checksum_;
+};
+
 // Checks everything (sizes, version, checksum, order of indices) before giving out views. `origin`
-// names the message in errors. Errors: kCorrupt, for any bytes that break the grammar.
-Message DecodeMessage(base::Blob bytes, std::string_view origin);
+// names the message in errors; `checksum` is MessageChecksum's, if somebody has taken it already.
+// Errors: kCorrupt, for any bytes that break the grammar.
+Message DecodeMessage(base::Blob bytes, std::string_view origin,
+                      std::optional<uint64_t> checksum = std::nullopt);
 
 // The size of the whole message whose first bytes are given, at least a header. That the header
 // agrees with itself is checked, the checksum not yet. Errors: kCorrupt.

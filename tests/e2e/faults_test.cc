@@ -6,7 +6,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "e2e/sample_data.h"
@@ -32,18 +31,6 @@ class FaultsTest : public Workbench {
                    more));
     run->WaitUntil([&] { return run->out().find("\n") != std::string::npos; }, kSoon);
     return run;
-  }
-
-  // The processes of the functions that a `lambdaml` runs.
-  static std::vector<pid_t> WorkersOf(const ChildProgram& run) {
-    std::vector<pid_t> workers;
-    for (const pid_t child : ChildrenOf(run.pid())) {
-      std::error_code error;
-      const std::filesystem::path program =
-          std::filesystem::read_symlink(fmt::format("/proc/{}/exe", child), error);
-      if (program.filename() == "lambdaml-worker") workers.push_back(child);
-    }
-    return workers;
   }
 
   // What a run that failed must look like.

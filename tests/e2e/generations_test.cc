@@ -2,12 +2,10 @@
 // run that ended too early goes on where it was.
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "lambdaml/base/json.h"
@@ -42,17 +40,6 @@ class GenerationsTest : public Workbench {
     const std::string log = Read("log");
     const size_t begin = log.find("{\"event\":\"summary\"");
     return base::Json::Parse(log.substr(begin), "summary");
-  }
-
-  static pid_t WorkerOf(const ChildProgram& run, size_t index) {
-    std::vector<pid_t> workers;
-    for (const pid_t child : ChildrenOf(run.pid())) {
-      std::error_code error;  // of one that has just ended
-      const std::filesystem::path program =
-          std::filesystem::read_symlink(fmt::format("/proc/{}/exe", child), error);
-      if (program.filename() == "lambdaml-worker") workers.push_back(child);
-    }
-    return index < workers.size() ? workers[index] : 0;
   }
 };
 
@@ -94,9 +81,9 @@ TEST_F(GenerationsTest, AWorkerThatIsKilledIsStartedAgainAndChangesNothing) {
       SCOPED_TRACE(sync_mode + fmt::format(" worker {}", victim));
       const auto run = Start(Join(job, Arguments{"--output", "disturbed"}));
       run->WaitUntil([&] { return run->out().find("\n  700 ") != std::string::npos; }, kSoon);
-      const pid_t worker = WorkerOf(*run, victim);
-      ASSERT_GT(worker, 0);
-      ::kill(worker, SIGKILL);
+      const std::vector<pid_t> workers = WorkersOf(*run);
+      ASSERT_EQ(workers.size(), 3U);
+      ::kill(workers[victim], SIGKILL);
       const ProgramResult result = run->Wait(kSoon);
       EXPECT_EQ(result.status.ToString(), "exit status 0") << result.err;
       EXPECT_THAT(result.err, HasSubstr("starting worker"));

@@ -1,6 +1,7 @@
 // Whole runs over a parameter server: every workload of LambdaML's hybrid architecture.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,6 +23,9 @@ using ::testing::Not;
 
 // Generous, for sanitizers and busy machines.
 constexpr base::Duration kSoon = std::chrono::seconds(60);
+
+// All workloads, not only those that a push waits for.
+bool IsFullMatrix() { return std::getenv("LAMBDAML_TEST_ALL") != nullptr; }
 
 class PsTest : public Workbench {
  protected:
@@ -65,8 +69,8 @@ TEST_F(PsTest, EveryHybridWorkloadGivesTheModelOfTheFileChannelBitForBit) {
   const Arguments linear = {"--data",   "data", "--n_epochs",      "3", "--batch_size", "10",
                             "--lambda", "0.01", "--n_admm_epochs", "3"};
   const Arguments cluster = {"--data", "data", "--n_clusters", "3", "--n_epochs", "4"};
-  const Arguments images = {"--data",     "images.bin", "--model",      "mobilenet",
-                            "--n_epochs", "1",          "--batch_size", "4"};
+  const Arguments images = {"--data",       "images.bin", "--n_epochs",  "1",
+                            "--batch_size", "4",          "--memory_mb", "3500"};
   struct Workload {
     std::string name;
     Arguments arguments;
@@ -82,13 +86,17 @@ TEST_F(PsTest, EveryHybridWorkloadGivesTheModelOfTheFileChannelBitForBit) {
     workloads.push_back(
         {"kmeans " + type, Join(cluster, Arguments{"--model", "kmeans", "--dataset_type", type})});
   }
-  for (const std::string optim : {"grad_avg", "model_avg"}) {
-    workloads.push_back({"mobilenet " + optim, Join(images, Arguments{"--optim", optim})});
+  for (const std::string model : {"mobilenet", "resnet"}) {
+    for (const std::string optim : {"grad_avg", "model_avg"}) {
+      if (model == "resnet" && !IsFullMatrix()) continue;
+      workloads.push_back({"network " + model + " " + optim,
+                           Join(images, Arguments{"--model", model, "--optim", optim})});
+    }
   }
   Variants variants;
   for (const Workload& workload : workloads) {
     variants.Try(workload.name, [&] {
-      const bool is_slow = workload.name.starts_with("mobilenet");
+      const bool is_slow = workload.name.starts_with("network");
       const Arguments job = Join(workload.arguments, Arguments{"--workers", is_slow ? "2" : "3"});
       const std::string expected = ModelOf(job);
       EXPECT_EQ(ModelOf(Join(job, Over(PsServer::Shared()))), expected);
@@ -131,6 +139,45 @@ TEST_F(PsTest, AServerThatIsKilledInMidRunAndStartsFromItsFolderChangesNothing) 
   EXPECT_EQ(JobsOn(server), 0U);
 }
 
+TEST_F(PsTest, AWorkerThatIsKilledIsStartedAgainAndChangesNothing) {
+  const Arguments job = {"train",        "--data", "data",      "--optim",  "grad_avg",
+                         "--n_epochs",   "3000",   "--workers", "3",        "--checkpoint_every",
+                         "500",          "--lr",   "0.1",       "--output", "m",
+                         "--batch_size", "0",      "--log",     "log"};
+  Succeed(Join(job, Arguments{"--channel", "channel"}));
+  const std::string expected = Read("m");
+  for (const size_t victim : {0U, 2U}) {
+    SCOPED_TRACE(victim);
+    const auto run = Start(Join(job, Over(PsServer::Shared())));
+    run->WaitUntil([&] { return run->out().find("\n  700 ") != std::string::npos; }, kSoon);
+    const std::vector<pid_t> workers = WorkersOf(*run);
+    ASSERT_EQ(workers.size(), 3U);
+    ::kill(workers[victim], SIGKILL);
+    const ProgramResult result = run->Wait(RunTimeout());
+    EXPECT_EQ(result.status.ToString(), "exit status 0") << result.err;
+    EXPECT_THAT(result.err, HasSubstr("starting worker"));
+    EXPECT_EQ(Log("log").back().At("restarts").AsInteger(), 1);
+    EXPECT_EQ(Read("m"), expected);
+    EXPECT_EQ(JobsOn(PsServer::Shared()), 0U);
+  }
+}
+
+TEST_F(PsTest, AWorkerThatIsKilledAndMayNotStartAgainEndsTheRun) {
+  const auto run = Start({"train", "--data", "data", "--optim", "grad_avg", "--n_epochs", "1000000",
+                          "--batch_size", "0", "--workers", "3", "--max_restarts", "0", "--channel",
+                          PsServer::Shared().url(), "--output", "m"});
+  run->WaitUntil([&] { return run->out().find('\n') != std::string::npos; }, kSoon);
+  const std::vector<pid_t> workers = WorkersOf(*run);
+  ASSERT_EQ(workers.size(), 3U);
+  ::kill(workers[1], SIGKILL);
+  const ProgramResult result = run->Wait(kSoon);
+  EXPECT_EQ(result.status.ToString(), "exit status 4");
+  EXPECT_THAT(result.err,
+              ::testing::ContainsRegex("^lambdaml: worker [0-2] of 3 failed: .*killed"));
+  EXPECT_FALSE(Exists("m"));
+  EXPECT_EQ(JobsOn(PsServer::Shared()), 0U);
+}
+
 TEST_F(PsTest, CtrlCLeavesNothingOnTheServer) {
   const auto run = StartLongRun(PsServer::Shared().url(), 1'000'000);
   EXPECT_EQ(JobsOn(PsServer::Shared()), 1U);
@@ -152,23 +199,83 @@ TEST_F(PsTest, TheStatusShowsAJobWhileItRuns) {
   run->Wait(kSoon);
 }
 
-TEST_F(PsTest, ALambdamlPayloadWithTheServersHostAndPortTrainsOverIt) {
-  if (AcceptsConnections(ps::kDefaultPort)) {
-    GTEST_SKIP() << "somebody listens on port 27000 already";
+struct Payload {
+  std::string name;
+  std::string json;
+  bool is_slow = false;
+  bool is_async = false;  // its model depends on who came when
+};
+
+// What LambdaML's triggers of its hybrid workloads send. `folder` has the file `data` and, in
+// `images`, two shards.
+std::vector<Payload> HybridPayloads(const std::string& folder) {
+  const std::string server =
+      fmt::format(R"("n_workers":2,"n_epochs":3,"host":"127.0.0.1","port":{})", ps::kDefaultPort);
+  std::vector<Payload> payloads;
+  const auto rows = [&](const std::string& type, const std::string& more) {
+    return fmt::format(R"({{{},"data_bucket":"{}","dataset":"data","dataset_type":"{}",)"
+                       R"("n_features":8,{}}})",
+                       server, folder, type, more);
+  };
+  const auto linear = [&](const std::string& model, const std::string& optim,
+                          const std::string& sync_mode, const std::string& more = "") {
+    const bool is_sparse = model.starts_with("sparse");
+    const std::string json =
+        rows(is_sparse ? "sparse_libsvm" : "dense_libsvm",
+             fmt::format(R"("model":"{}","optim":"{}","sync_mode":"{}","n_classes":2,"lr":0.1,)"
+                         R"("batch_size":10,"valid_ratio":0.1{})",
+                         model, optim, sync_mode, more));
+    payloads.push_back({.name = fmt::format("{} {} {}", model, optim, sync_mode),
+                        .json = json,
+                        .is_async = sync_mode == "async"});
+  };
+  for (const std::string model : {"lr", "svm", "sparse_lr", "sparse_svm"}) {
+    linear(model, "grad_avg", "reduce");
   }
+  linear("lr", "model_avg", "reduce");
+  linear("svm", "admm", "reduce", R"(,"n_admm_epochs":3,"lambda":0.01,"rho":0.01)");
+  linear("sparse_lr", "grad_avg", "async");
+  for (const std::string type : {"dense_libsvm", "sparse_libsvm"}) {
+    payloads.push_back(
+        {.name = "kmeans " + type,
+         .json = rows(type, R"("n_clusters":3,"threshold":0.0001,"sync_mode":"reduce")")});
+  }
+  for (const std::string model : {"mobilenet", "resnet"}) {
+    for (const std::string optim : {"grad_avg", "model_avg"}) {
+      const std::string json = fmt::format(
+          R"({{{},"data_bucket":"{}/images","train_file":"training_0.pt","n_classes":10,)"
+          R"("model":"{}","optim":"{}","sync_mode":"reduce","lr":0.01,"batch_size":4,)"
+          R"("memory_mb":3500}})",
+          server, folder, model, optim);
+      payloads.push_back({.name = model + " " + optim,
+                          .json = json,
+                          .is_slow = model == "resnet" || optim == "model_avg"});
+    }
+  }
+  return payloads;
+}
+
+TEST_F(PsTest, EveryHybridWorkloadRunsFromItsPayload) {
+  if (AcceptsConnections(ps::kDefaultPort)) {
+    GTEST_SKIP() << "somebody listens on port " << ps::kDefaultPort << " already";
+  }
+  Succeed({"data", "generate", "cifar10", "--rows", "24", "--output", "images.bin"});
+  Succeed({"data", "split", "images.bin", "--parts", "2", "--output", "images"});
   const auto server = Start({"ps"});
   server->WaitUntil([] { return AcceptsConnections(ps::kDefaultPort); }, kSoon);
-  Write("payload.json",
-        fmt::format(R"({{"data_bucket":"{}","dataset":"data","dataset_type":"dense_libsvm",)"
-                    R"("n_features":8,"n_classes":2,"n_workers":2,"host":"127.0.0.1",)"
-                    R"("port":27000,"model":"lr","optim":"grad_avg","sync_mode":"reduce",)"
-                    R"("lr":0.1,"batch_size":10,"n_epochs":3,"valid_ratio":0.1}})",
-                    folder()));
-  Succeed({"train", "payload.json", "--output", "m", "--log", "log"});
-  EXPECT_GT(Use().At("put_requests").AsInteger(), 0);
-  const std::string over_server = Read("m");
-  Succeed({"train", "payload.json", "--channel", "channel", "--output", "m"});
-  EXPECT_EQ(Read("m"), over_server);
+  Variants variants;
+  for (const Payload& payload : HybridPayloads(folder())) {
+    if (payload.is_slow && !IsFullMatrix()) continue;
+    variants.Try(payload.name, [&] {
+      Write("payload.json", payload.json);
+      Succeed({"train", "payload.json", "--output", "m", "--log", "log"});
+      EXPECT_GT(Use().At("put_requests").AsInteger(), 0);
+      if (payload.is_async) return;
+      const std::string over_server = Read("m");
+      Succeed({"train", "payload.json", "--channel", "channel", "--output", "m"});
+      EXPECT_EQ(Read("m"), over_server);
+    });
+  }
   server->Signal(SIGTERM);
   EXPECT_EQ(server->Wait(kSoon).status.ToString(), "exit status 0");
 }

@@ -61,6 +61,17 @@ int FailureCount() {
 
 base::Duration RunTimeout() { return std::chrono::seconds(120); }
 
+std::vector<pid_t> WorkersOf(const ChildProgram& run) {
+  std::vector<pid_t> workers;
+  for (const pid_t child : ChildrenOf(run.pid())) {
+    std::error_code error;  // of one that has just ended
+    const std::filesystem::path program =
+        std::filesystem::read_symlink(fmt::format("/proc/{}/exe", child), error);
+    if (program.filename() == "lambdaml-worker") workers.push_back(child);
+  }
+  return workers;
+}
+
 bool HasOwnMounts() { return g_has_own_mounts; }
 
 Workbench::Workbench()

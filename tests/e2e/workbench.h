@@ -95,6 +95,9 @@ class Workbench : public ::testing::Test {
 // The longest any run here may take before it counts as hanging.
 base::Duration RunTimeout();
 
+// The processes of the functions that a `lambdaml` runs.
+std::vector<pid_t> WorkersOf(const ChildProgram& run);
+
 // Whether the test program has a mount table of its own, hence its own /dev/shm, and may mount.
 bool HasOwnMounts();
 

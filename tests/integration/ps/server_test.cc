@@ -2,7 +2,6 @@
 #include <atomic>
 #include <cmath>
 #include <fmt/format.h>
-#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -14,6 +13,7 @@
 #include "lambdaml/ps/client.h"
 
 #include "integration/ps/ranks.h"
+#include "support/expect_error.h"
 #include "support/servers/ps_server.h"
 
 namespace lambdaml::test {
@@ -22,17 +22,6 @@ namespace {
 using ps::Client;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-
-void ExpectError(base::ErrorCode code, std::string_view said, const std::function<void()>& work) {
-  try {
-    work();
-    ADD_FAILURE() << "no error";
-  } catch (const base::Error& error) {
-    EXPECT_EQ(error.code(), code) << error.message();
-    EXPECT_THAT(error.message(), HasSubstr(said));
-  }
-}
 
 // Element i of a rank's vector: sums over ranks are exact in float32.
 float ElementOf(int rank, uint64_t round, size_t i) {

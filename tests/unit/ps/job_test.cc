@@ -1,6 +1,5 @@
 #include "lambdaml/ps/job.h"
 
-#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <thread>
@@ -12,26 +11,17 @@
 #include "lambdaml/ps/job_table.h"
 #include "lambdaml/wire/rank_order_sum.h"
 
+#include "support/expect_error.h"
 #include "unit/ps/ps_testing.h"
 
 namespace lambdaml::ps {
 namespace {
 
+using test::ExpectError;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr uint64_t kMemoryBytes = 64U << 20;
-
-void ExpectError(base::ErrorCode code, std::string_view said, const std::function<void()>& work) {
-  try {
-    work();
-    ADD_FAILURE() << "no error";
-  } catch (const base::Error& error) {
-    EXPECT_EQ(error.code(), code) << error.message();
-    EXPECT_THAT(error.message(), HasSubstr(said));
-  }
-}
 
 class JobTest : public ::testing::Test {
  protected:

@@ -1,6 +1,5 @@
 #include "lambdaml/ps/lambdaml_models.h"
 
-#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <optional>
@@ -8,24 +7,16 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
 
+#include "support/expect_error.h"
+
 namespace lambdaml::ps {
 namespace {
 
+using test::ExpectError;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 using Values = std::vector<double>;
-
-void ExpectError(base::ErrorCode code, std::string_view said, const std::function<void()>& work) {
-  try {
-    work();
-    ADD_FAILURE() << "no error";
-  } catch (const base::Error& error) {
-    EXPECT_EQ(error.code(), code) << error.message();
-    EXPECT_THAT(error.message(), HasSubstr(said));
-  }
-}
 
 class LambdamlModelsTest : public ::testing::Test {
  protected:

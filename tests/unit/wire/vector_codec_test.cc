@@ -156,6 +156,42 @@ TEST(VectorCodecTest, PlainBytesComeBack) {
   }
 }
 
+TEST(VectorCodecTest, InPartsOrInPlaceTheBytesAreTheSame) {
+  const std::vector<double> scalars = {1, 2, 3};
+  for (const size_t stored_count : {1000U, 20U, 0U}) {
+    const std::vector<float> vector = SparseVector(1000, stored_count);
+    MessageEncoder encoder;
+    const Blob expected = Blob::Copy(encoder.EncodeVector(kId, scalars, vector, 7));
+
+    MessageEncoder of_parts;
+    const MessageParts parts = of_parts.EncodeVectorInParts(kId, scalars, vector, 7);
+    Bytes joined(parts.head.begin(), parts.head.end());
+    joined.insert(joined.end(), parts.payload.begin(), parts.payload.end());
+    EXPECT_TRUE(std::ranges::equal(joined, expected.span())) << stored_count;
+    const bool is_dense = stored_count == 1000;
+    EXPECT_EQ(parts.payload.data() == std::as_bytes(std::span(vector)).data(), is_dense);
+
+    MessageEncoder in_place;
+    const std::span<float> space = in_place.VectorSpace(scalars.size(), vector.size());
+    std::ranges::copy(vector, space.begin());
+    const ByteSpan actual = in_place.EncodeVector(kId, scalars, space, 7);
+    EXPECT_TRUE(std::ranges::equal(actual, expected.span())) << stored_count;
+    EXPECT_EQ(actual.data() + 128 == std::as_bytes(space).data(), is_dense);
+  }
+}
+
+TEST(VectorCodecTest, TheChecksumMayBeTakenWhileBytesArriveInAnyPieces) {
+  const Bytes message = SampleMessage(false);
+  for (const size_t piece : {1U, 3U, 16U, 17U, 1000U}) {
+    MessageChecksum checksum;
+    for (size_t begin = 0; begin < message.size(); begin += piece) {
+      checksum.Add(ByteSpan(message).subspan(begin).first(std::min(piece, message.size() - begin)));
+    }
+    EXPECT_NO_THROW(DecodeMessage(Blob(Bytes(message)), "test", checksum.value())) << piece;
+    EXPECT_THROW(DecodeMessage(Blob(Bytes(message)), "test", checksum.value() + 1), base::Error);
+  }
+}
+
 TEST(VectorCodecTest, TheEncoderCanBeUsedAgain) {
   MessageEncoder encoder;
   const std::vector<float> large(1000, 1.0F);
