@@ -159,7 +159,7 @@ std::vector<std::optional<base::Blob>> DynamoDbStore::WaitAll(std::span<const st
     }
     return values;
   };
-  return PollForAll(keys, kPollIntervals, deadline, meter_, look);
+  return PollForAll(keys, kPollIntervals, deadline, meter_, usual_wait_, look);
 }
 
 void DynamoDbStore::PutAll(std::span<const KeyValue> entries, const base::Deadline& deadline) {

@@ -26,6 +26,7 @@
 #include "lambdaml/store/dynamodb_client.h"
 #include "lambdaml/store/dynamodb_options.h"
 #include "lambdaml/store/meter.h"
+#include "lambdaml/store/polling.h"
 #include "lambdaml/store/store.h"
 
 namespace lambdaml::store {
@@ -95,6 +96,7 @@ class DynamoDbStore final : public Store {
   const DynamoDbOptions options_;
   const Capabilities capabilities_;
   Meter meter_;
+  UsualWait usual_wait_;
   DynamoDbClient client_;
   DynamoDbBatches batches_;
   const uint64_t version_seed_;

@@ -286,7 +286,7 @@ std::vector<std::optional<base::Blob>> MemcachedStore::WaitAllInto(
   for (size_t i = 0; i < places.size(); ++i) place_of.emplace(keys[i], places[i]);
   const base::Clock& clock = deadline.clock();
   Deadline eviction_check = Deadline::After(kEvictionCheckInterval, clock);
-  return PollForAll(keys, kPollIntervals, deadline, meter_,
+  return PollForAll(keys, kPollIntervals, deadline, meter_, usual_wait_,
                     [&](std::span<const std::string> missing, const Deadline& look_deadline) {
                       if (eviction_check.Expired()) {
                         CheckEvictions(missing, look_deadline);

@@ -26,6 +26,7 @@
 #include "lambdaml/net/retry.h"
 #include "lambdaml/store/memcached_node.h"
 #include "lambdaml/store/meter.h"
+#include "lambdaml/store/polling.h"
 #include "lambdaml/store/store.h"
 
 namespace lambdaml::store {
@@ -96,6 +97,7 @@ class MemcachedStore final : public Store {
   std::string prefix_;  // "" or "…/"
   Capabilities capabilities_;
   Meter meter_;
+  UsualWait usual_wait_;
   std::vector<std::unique_ptr<MemcachedNode>> nodes_;
 };
 

@@ -38,11 +38,26 @@ void PollPause::Sleep(const base::Deadline& deadline) {
   interval_ = std::min(interval_ + interval_ / 2, longest_);
 }
 
+void UsualWait::Add(base::Duration wait) {
+  const std::lock_guard lock(mutex_);
+  last_[next_] = wait;
+  next_ = (next_ + 1) % last_.size();
+}
+
+base::Duration UsualWait::Shortest() const {
+  const std::lock_guard lock(mutex_);
+  return *std::ranges::min_element(last_);
+}
+
 std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> keys,
                                                   const PollIntervals& intervals,
                                                   const base::Deadline& deadline, Meter& meter,
-                                                  const LookForKeys& look) {
-  const base::TimePoint start = deadline.clock().Now();
+                                                  UsualWait& usual, const LookForKeys& look) {
+  const base::Clock& clock = deadline.clock();
+  const base::TimePoint start = clock.Now();
+  const base::Duration quiet =
+      std::min({usual.Shortest() * 3 / 4, base::Duration(intervals.longest), deadline.Remaining()});
+  if (!keys.empty() && quiet > intervals.first) clock.SleepFor(quiet);
   std::vector<std::optional<base::Blob>> values(keys.size());
   std::vector<std::string> missing(keys.begin(), keys.end());
   std::vector<size_t> places(keys.size());  // missing[i] belongs to values[places[i]]
@@ -50,6 +65,7 @@ std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> k
   std::optional<PollPause> pause;
   while (!missing.empty()) {
     const bool is_last = deadline.Expired();
+    const base::TimePoint look_start = clock.Now();
     auto found = look(missing, DeadlineOfLook(deadline));
     LAMBDAML_CHECK(found.size() == missing.size());
     size_t missing_count = 0;
@@ -64,14 +80,16 @@ std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> k
     missing.resize(missing_count);
     if (is_last || missing.empty()) break;
     if (!pause) {
-      const base::Duration look_time = deadline.clock().Now() - start;
+      const base::Duration look_time = clock.Now() - look_start;
       const base::Duration first =
           std::clamp(look_time, intervals.first / kSpeedUpMax, intervals.first);
       pause.emplace(PollIntervals{first, intervals.longest}, SeedOf(start));
     }
     pause->Sleep(deadline);
   }
-  meter.CountWaiting(deadline.clock().Now() - start);
+  const base::Duration wait = clock.Now() - start;
+  meter.CountWaiting(wait);
+  if (!keys.empty() && missing.empty()) usual.Add(wait);
   return values;
 }
 

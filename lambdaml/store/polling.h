@@ -3,10 +3,13 @@
 // The first looks follow each other closely, since workers of one round finish at about the same
 // time; then the pauses grow in proportion to the time already waited, up to a bound. So a look
 // comes late by at most the time waited (or by the bound), and the number of looks grows with the
-// logarithm of that time. Jitter keeps workers that began together from asking in step.
+// logarithm of that time. Jitter keeps workers that began together from asking in step. Rounds are
+// alike, so a wait does not begin to ask before the shortest of the last few would be nearly over.
 #pragma once
 
+#include <array>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +46,20 @@ class PollPause {
   base::Random random_;
 };
 
+// How long the last waits on a store have lasted. Threads: any, at once.
+class UsualWait {
+ public:
+  void Add(base::Duration wait);
+
+  // Of the last four; zero before there are so many.
+  base::Duration Shortest() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::array<base::Duration, 4> last_{};  // guarded by mutex_
+  size_t next_ = 0;                       // guarded by mutex_
+};
+
 // Looks for the keys once: result i belongs to keys[i] and is nothing if that key does not exist
 // yet. Counts its requests itself. The deadline is at least a second away, so that what exists is
 // found even by a wait whose own deadline is past.
@@ -50,11 +67,13 @@ using LookForKeys = std::function<std::vector<std::optional<base::Blob>>(
     std::span<const std::string> keys, const base::Deadline& deadline)>;
 
 // Store::WaitAll by polling: looks for those keys that have not been found yet until there are none
-// or the deadline has passed; the last look comes at the deadline. Counts the waiting time. An
-// error that `look` throws ends the wait: a server that does not answer is not a missing key.
+// or the deadline has passed; the last look comes at the deadline. The first look comes after three
+// quarters of the usual wait, or the longest pause if that is less. Counts the waiting time, and
+// adds it to the usual wait if all were found. An error that `look` throws ends the wait: a server
+// that does not answer is not a missing key.
 std::vector<std::optional<base::Blob>> PollForAll(std::span<const std::string> keys,
                                                   const PollIntervals& intervals,
                                                   const base::Deadline& deadline, Meter& meter,
-                                                  const LookForKeys& look);
+                                                  UsualWait& usual, const LookForKeys& look);
 
 }  // namespace lambdaml::store

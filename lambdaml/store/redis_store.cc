@@ -385,7 +385,7 @@ std::vector<std::optional<base::Blob>> RedisStore::WaitAll(std::span<const std::
                                                            const Deadline& deadline) {
   for (const std::string& key : keys) CheckKey(key);
   if (!capabilities_.has_native_wait) {
-    return PollForAll(keys, kPollIntervals, deadline, meter_,
+    return PollForAll(keys, kPollIntervals, deadline, meter_, usual_wait_,
                       [&](std::span<const std::string> missing, const Deadline& look_deadline) {
                         Values values;
                         Do("wait for", missing.front(), Use::kCommands, look_deadline,

@@ -20,6 +20,7 @@
 
 #include "lambdaml/net/retry.h"
 #include "lambdaml/store/meter.h"
+#include "lambdaml/store/polling.h"
 #include "lambdaml/store/redis_connection.h"
 #include "lambdaml/store/redis_options.h"
 #include "lambdaml/store/store.h"
@@ -101,6 +102,7 @@ class RedisStore final : public Store {
   Capabilities capabilities_;
   bool values_expire_ = false;
   Meter meter_;
+  UsualWait usual_wait_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

@@ -186,7 +186,7 @@ std::vector<std::optional<base::Blob>> S3Store::WaitAll(std::span<const std::str
     }
     return values;
   };
-  return PollForAll(keys, kPollIntervals, deadline, meter_, look);
+  return PollForAll(keys, kPollIntervals, deadline, meter_, usual_wait_, look);
 }
 
 void S3Store::CheckWrite(std::string_view operation, const std::string& key, base::ByteSpan value,

@@ -20,6 +20,7 @@
 #include "lambdaml/net/credentials.h"
 #include "lambdaml/net/retry.h"
 #include "lambdaml/store/meter.h"
+#include "lambdaml/store/polling.h"
 #include "lambdaml/store/s3_client.h"
 #include "lambdaml/store/s3_location.h"
 #include "lambdaml/store/store.h"
@@ -68,6 +69,7 @@ class S3Store final : public Store {
                                       const base::Deadline& deadline);
 
   Meter meter_;
+  UsualWait usual_wait_;
   S3Client client_;
   const S3Sizes sizes_;
 };

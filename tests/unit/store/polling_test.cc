@@ -96,9 +96,10 @@ TEST(PollForAll, TakesWhatIsThereWithoutSleepingEvenAfterTheDeadline) {
   const SleepClock clock;
   Service service(clock, {{"a", {}}, {"b", {}}});
   Meter meter;
+  UsualWait usual;
   const std::vector<std::string> keys = {"b", "a"};
   const Deadline past = Deadline::After(seconds(-5), clock);
-  const auto values = PollForAll(keys, kIntervals, past, meter, service.Look());
+  const auto values = PollForAll(keys, kIntervals, past, meter, usual, service.Look());
   EXPECT_EQ(values[0]->text(), "of b");
   EXPECT_EQ(values[1]->text(), "of a");
   EXPECT_THAT(clock.sleeps, ElementsAre());
@@ -109,9 +110,10 @@ TEST(PollForAll, AsksOnlyForWhatIsStillMissing) {
   const SleepClock clock;
   Service service(clock, {{"a", milliseconds(50)}, {"b", {}}, {"c", milliseconds(1)}, {"d", {}}});
   Meter meter;
+  UsualWait usual;
   const std::vector<std::string> keys = {"a", "b", "c", "d"};
-  const auto values =
-      PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, service.Look());
+  const auto values = PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, usual,
+                                 service.Look());
   for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(values[i]->text(), "of " + keys[i]);
   EXPECT_THAT(service.looks[0], ElementsAre("a", "b", "c", "d"));
   EXPECT_THAT(service.looks[1], ElementsAre("a", "c"));
@@ -123,21 +125,61 @@ TEST(PollForAll, FindsAKeyWithinTwiceItsAge) {
     const SleepClock clock;
     Service service(clock, {{"a", birth}});
     Meter meter;
+    UsualWait usual;
     const std::vector<std::string> keys = {"a"};
-    EXPECT_TRUE(
-        PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, service.Look())[0]);
+    EXPECT_TRUE(PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, usual,
+                           service.Look())[0]);
     EXPECT_LE(clock.passed(), birth + std::max<Duration>(birth, kIntervals.first));
     EXPECT_EQ(meter.Read().waiting, clock.passed());
   }
+}
+
+TEST(PollForAll, DoesNotAskBeforeThreeQuartersOfTheUsualWait) {
+  const SleepClock clock;
+  UsualWait usual;
+  for (const int wait : {90, 80, 100}) usual.Add(milliseconds(wait));
+  EXPECT_EQ(usual.Shortest(), Duration::zero());
+  usual.Add(milliseconds(90));
+  EXPECT_EQ(usual.Shortest(), milliseconds(80));
+  Service service(clock, {{"a", milliseconds(50)}});
+  Meter meter;
+  const std::vector<std::string> keys = {"a"};
+  PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, usual, service.Look());
+  EXPECT_THAT(clock.sleeps, ElementsAre(milliseconds(60)));
+  EXPECT_EQ(usual.Shortest(), milliseconds(60)) << "the first of the four has gone, this has come";
+}
+
+TEST(PollForAll, AsksAfterTheLongestPauseHoweverLongTheUsualWait) {
+  const SleepClock clock;
+  UsualWait usual;
+  for (int i = 0; i < 4; ++i) usual.Add(seconds(60));
+  Service service(clock, {{"a", {}}});
+  Meter meter;
+  const std::vector<std::string> keys = {"a"};
+  PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, usual, service.Look());
+  EXPECT_THAT(clock.sleeps, ElementsAre(kIntervals.longest));
+}
+
+TEST(PollForAll, WhatIsNeverFoundIsNoUsualWait) {
+  const SleepClock clock;
+  UsualWait usual;
+  Service service(clock, {});
+  Meter meter;
+  const std::vector<std::string> keys = {"never"};
+  for (int i = 0; i < 4; ++i) {
+    PollForAll(keys, kIntervals, Deadline::After(seconds(9), clock), meter, usual, service.Look());
+  }
+  EXPECT_EQ(usual.Shortest(), Duration::zero());
 }
 
 TEST(PollForAll, LooksALastTimeAtTheDeadlineAndReturnsNothingForTheRest) {
   const SleepClock clock;
   Service service(clock, {{"last", milliseconds(30)}});
   Meter meter;
+  UsualWait usual;
   const std::vector<std::string> keys = {"never", "last"};
-  const auto values =
-      PollForAll(keys, kIntervals, Deadline::After(milliseconds(30), clock), meter, service.Look());
+  const auto values = PollForAll(keys, kIntervals, Deadline::After(milliseconds(30), clock), meter,
+                                 usual, service.Look());
   EXPECT_FALSE(values[0]);
   EXPECT_EQ(values[1]->text(), "of last");
   EXPECT_EQ(clock.passed(), milliseconds(30));
@@ -148,19 +190,22 @@ TEST(PollForAll, AsksNothingForNoKeys) {
   const SleepClock clock;
   Service service(clock, {});
   Meter meter;
-  EXPECT_TRUE(PollForAll({}, kIntervals, Deadline::After(seconds(1), clock), meter, service.Look())
-                  .empty());
+  UsualWait usual;
+  EXPECT_TRUE(
+      PollForAll({}, kIntervals, Deadline::After(seconds(1), clock), meter, usual, service.Look())
+          .empty());
   EXPECT_TRUE(service.looks.empty());
 }
 
 TEST(PollForAll, AFailedLookEndsTheWait) {
   const SleepClock clock;
   Meter meter;
+  UsualWait usual;
   const std::vector<std::string> keys = {"a"};
   const LookForKeys fail = [](auto, const Deadline&) -> std::vector<std::optional<base::Blob>> {
     throw std::runtime_error("no server");
   };
-  EXPECT_THROW(PollForAll(keys, kIntervals, Deadline::After(seconds(1), clock), meter, fail),
+  EXPECT_THROW(PollForAll(keys, kIntervals, Deadline::After(seconds(1), clock), meter, usual, fail),
                std::runtime_error);
 }
 
