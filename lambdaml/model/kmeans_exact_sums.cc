@@ -15,6 +15,21 @@ namespace {
 // 1.5 · 2^52 · quantum: sums with it stay between 2^52 and 2^53 quanta.
 double Magic(int quantum_exponent) { return std::ldexp(1.5, 52 + quantum_exponent); }
 
+// The parts of x, to be added to what stands at `parts`.
+template <typename Number>
+struct Parts {
+  Number high;
+  Number low;
+
+  Parts(const Number& x, const Number& high_magic, const Number& low_magic)
+      : high((x + high_magic) - high_magic), low(((x - high) + low_magic) - low_magic) {}
+};
+
+void AddParts(Doubles high, Doubles low, double* at) {
+  StoreDoubles(at, LoadDoubles(at) + high);
+  StoreDoubles(at + kDoubles, LoadDoubles(at + kDoubles) + low);
+}
+
 }  // namespace
 
 SumGrid::SumGrid(std::span<const float> max_abs, int64_t count)
@@ -38,46 +53,73 @@ SumGrid::SumGrid(std::span<const float> max_abs, int64_t count)
   }
 }
 
-namespace {
-
-// The parts of x, to be added to what stands at `parts`.
-template <typename Number>
-struct Parts {
-  Number high;
-  Number low;
-
-  Parts(const Number& x, const Number& high_magic, const Number& low_magic)
-      : high((x + high_magic) - high_magic), low(((x - high) + low_magic) - low_magic) {}
-};
-
-}  // namespace
-
-void SumGrid::Add(const float* x, double sign, double* parts) const {
+// use(j, parts): the parts of columns j to j + 3.
+template <typename Use>
+void SumGrid::ForEachPart(const float* x, const Use& use) const {
   static_assert(kPartsColumns == kDoubles);
   const int64_t n_features = n_features_;
   const double* const high_magic = high_magic_.data();
   const double* const low_magic = low_magic_.data();
-  const auto add = [&](int64_t j, Doubles value) {
-    const Parts<Doubles> added(sign * value, LoadDoubles(high_magic + j),
-                               LoadDoubles(low_magic + j));
-    double* const at = parts + 2 * j;
-    StoreDoubles(at, LoadDoubles(at) + added.high);
-    StoreDoubles(at + kDoubles, LoadDoubles(at + kDoubles) + added.low);
+  const auto cut = [&](int64_t j, const Doubles& value) {
+    use(j, Parts<Doubles>(value, LoadDoubles(high_magic + j), LoadDoubles(low_magic + j)));
   };
   int64_t j = 0;
-  for (; j + kDoubles <= n_features; j += kDoubles) add(j, LoadDoubles(x + j));
-  if (j < n_features) add(j, LoadDoubles(x + j, n_features - j));
+  for (; j + kDoubles <= n_features; j += kDoubles) cut(j, LoadDoubles(x + j));
+  if (j < n_features) cut(j, LoadDoubles(x + j, n_features - j));
+}
+
+// use(j, parts): the parts of column j.
+template <typename Use>
+void SumGrid::ForEachPart(const SparseRow& x, const Use& use) const {
+  const size_t size = x.columns.size();
+  if (size == 0) return;
+  const int32_t* const columns = x.columns.data();
+  const float* const values = x.values.data();
+  if (is_uniform_) {
+    // Copies, since as far as the compiler knows `use` could write to the members.
+    const double high_magic = high_magic_[0];
+    const double low_magic = low_magic_[0];
+    for (size_t i = 0; i < size; ++i) {
+      use(static_cast<size_t>(columns[i]),
+          Parts<double>(static_cast<double>(values[i]), high_magic, low_magic));
+    }
+    return;
+  }
+  for (size_t i = 0; i < size; ++i) {
+    const auto j = static_cast<size_t>(columns[i]);
+    use(j, Parts<double>(static_cast<double>(values[i]), high_magic_[j], low_magic_[j]));
+  }
+}
+
+void SumGrid::Add(const float* x, double sign, double* parts) const {
+  ForEachPart(x, [&](int64_t j, const Parts<Doubles>& part) {
+    AddParts(sign * part.high, sign * part.low, parts + 2 * j);
+  });
 }
 
 void SumGrid::Add(const SparseRow& x, double sign, double* parts) const {
-  for (size_t i = 0; i < x.columns.size(); ++i) {
-    const auto j = static_cast<size_t>(x.columns[i]);
-    const size_t at = is_uniform_ ? 0 : j;
-    const double value = sign * static_cast<double>(x.values[i]);
-    const Parts<double> added(value, high_magic_[at], low_magic_[at]);
-    parts[HighAt(j)] += added.high;
-    parts[LowAt(j)] += added.low;
-  }
+  ForEachPart(x, [&](size_t j, const Parts<double>& part) {
+    parts[HighAt(j)] += sign * part.high;
+    parts[LowAt(j)] += sign * part.low;
+  });
+}
+
+void SumGrid::Move(const float* x, double* from, double* to) const {
+  ForEachPart(x, [&](int64_t j, const Parts<Doubles>& part) {
+    AddParts(-part.high, -part.low, from + 2 * j);
+    AddParts(part.high, part.low, to + 2 * j);
+  });
+}
+
+void SumGrid::Move(const SparseRow& x, double* from, double* to) const {
+  ForEachPart(x, [&](size_t j, const Parts<double>& part) {
+    const size_t high = HighAt(j);
+    const size_t low = LowAt(j);
+    from[high] -= part.high;
+    from[low] -= part.low;
+    to[high] += part.high;
+    to[low] += part.low;
+  });
 }
 
 std::vector<float> ColumnMaxima(const data::Dataset& dataset, base::ThreadPool& pool) {

@@ -42,7 +42,16 @@ class SumGrid {
   void Add(const float* x, double sign, double* parts) const;
   void Add(const SparseRow& x, double sign, double* parts) const;
 
+  // Takes x out of one row of sums and adds it to another, at the cost of little more than one.
+  void Move(const float* x, double* from, double* to) const;
+  void Move(const SparseRow& x, double* from, double* to) const;
+
  private:
+  template <typename Use>
+  void ForEachPart(const float* x, const Use& use) const;
+  template <typename Use>
+  void ForEachPart(const SparseRow& x, const Use& use) const;
+
   int64_t n_features_;
   bool is_uniform_ = true;
   // Adding a constant whose last digit is worth q1 rounds to a multiple of q1. One per column, and

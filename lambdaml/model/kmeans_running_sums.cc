@@ -58,7 +58,7 @@ bool RunningSums::Fit(const data::Dataset& dataset, int64_t k) {
 }
 
 RunningSums::RunningSums(const data::Dataset& dataset, const SumGrid& grid, base::ThreadPool& pool)
-    : dataset_(dataset), grid_(grid), row_size_(PartsSize(dataset.n_features())) {
+    : dataset_(dataset), grid_(grid), pool_(pool), row_size_(PartsSize(dataset.n_features())) {
   const std::span<const float> values = ValuesOf(dataset);
   const size_t blocks = (values.size() + kBlockNumbers - 1) / kBlockNumbers;
   std::vector<PreciseSum<double>> squares(blocks);
@@ -89,32 +89,40 @@ void RunningSums::OnMoved(size_t lane, std::span<const int64_t> rows,
   Set& set = *sets_[lane % sets_.size()];
   const std::lock_guard lock(set.mutex);
   set.used = true;
+  const auto move = [&](const auto& row, int32_t from_cluster, int32_t to_cluster) {
+    double* const to = set.parts.get() + to_cluster * row_size_;
+    ++set.counts[static_cast<size_t>(to_cluster)];
+    if (from_cluster < 0) return grid_.Add(row, 1, to);
+    --set.counts[static_cast<size_t>(from_cluster)];
+    grid_.Move(row, set.parts.get() + from_cluster * row_size_, to);
+  };
   for (size_t i = 0; i < rows.size(); ++i) {
-    const auto add = [&](int32_t cluster, int sign) {
-      double* const parts = set.parts.get() + cluster * row_size_;
-      if (dataset_.is_dense()) {
-        grid_.Add(dataset_.dense().row(rows[i]), sign, parts);
-      } else {
-        grid_.Add(SparseRowOf(dataset_.sparse(), rows[i]), sign, parts);
-      }
-      set.counts[static_cast<size_t>(cluster)] += sign;
-    };
-    if (from[i] >= 0) add(from[i], -1);
-    add(assignments_[static_cast<size_t>(rows[i])], 1);
+    const int32_t to = assignments_[static_cast<size_t>(rows[i])];
+    if (dataset_.is_dense()) {
+      move(dataset_.dense().row(rows[i]), from[i], to);
+    } else {
+      move(SparseRowOf(dataset_.sparse(), rows[i]), from[i], to);
+    }
   }
 }
 
 // Brings all sets together in the first.
 void RunningSums::Merge() {
-  Set& first = *sets_[0];
-  for (size_t s = 1; s < sets_.size(); ++s) {
-    Set& set = *sets_[s];
-    if (!std::exchange(set.used, false)) continue;
-    for (size_t i = 0; i < parts_size(); ++i) first.parts[i] += std::exchange(set.parts[i], 0.0);
-    for (size_t c = 0; c < set.counts.size(); ++c) {
-      first.counts[c] += std::exchange(set.counts[c], 0);
-    }
+  std::vector<Set*> others;
+  for (const auto& set : std::span(sets_).subspan(1)) {
+    if (std::exchange(set->used, false)) others.push_back(set.get());
   }
+  if (others.empty()) return;
+  Set& first = *sets_[0];
+  pool_.ForEachBlock(static_cast<size_t>(k_), [&](size_t c) {
+    const auto row_size = static_cast<size_t>(row_size_);
+    double* const to = first.parts.get() + c * row_size;
+    for (Set* const set : others) {
+      double* const parts = set->parts.get() + c * row_size;
+      for (size_t i = 0; i < row_size; ++i) to[i] += std::exchange(parts[i], 0.0);
+      first.counts[c] += std::exchange(set->counts[c], 0);
+    }
+  });
 }
 
 void RunningSums::Write(std::span<double> sums, std::span<int64_t> counts) {
@@ -123,26 +131,35 @@ void RunningSums::Write(std::span<double> sums, std::span<int64_t> counts) {
   if (!counts.empty()) std::ranges::copy(set.counts, counts.begin());
   if (sums.empty()) return;
   const auto n_features = static_cast<size_t>(dataset_.n_features());
-  for (int64_t c = 0; c < k_; ++c) {
-    const double* const parts = set.parts.get() + c * row_size_;
-    double* const to = sums.data() + static_cast<size_t>(c) * n_features;
+  pool_.ForEachBlock(static_cast<size_t>(k_), [&](size_t c) {
+    const double* const parts = set.parts.get() + c * static_cast<size_t>(row_size_);
+    double* const to = sums.data() + c * n_features;
     for (size_t j = 0; j < n_features; ++j) to[j] = SumAt(parts, j);
-  }
+  });
 }
 
 double RunningSums::Inertia(const Centroids& centroids) {
   Merge();
   const Set& set = *sets_[0];
-  const int64_t n_features = dataset_.n_features();
+  const auto n_features = static_cast<size_t>(dataset_.n_features());
+  struct Terms {
+    PreciseSum<double> product;
+    PreciseSum<double> norm;
+  };
+  std::vector<Terms> terms(static_cast<size_t>(k_));
+  pool_.ForEachBlock(terms.size(), [&](size_t c) {
+    if (set.counts[c] == 0) return;
+    const float* const centroid = centroids.row(static_cast<int64_t>(c));
+    terms[c] = {.product = ProductOf(centroid, set.parts.get() + c * static_cast<size_t>(row_size_),
+                                     static_cast<int64_t>(n_features)),
+                .norm = SquaresOf({centroid, n_features})};
+  });
   PreciseSum<double> inertia = squares_;
-  for (int64_t c = 0; c < k_; ++c) {
-    const auto rows = static_cast<double>(set.counts[static_cast<size_t>(c)]);
+  for (size_t c = 0; c < terms.size(); ++c) {
+    const auto rows = static_cast<double>(set.counts[c]);
     if (rows == 0) continue;
-    const float* const centroid = centroids.row(c);
-    const PreciseSum<double> product =
-        ProductOf(centroid, set.parts.get() + c * row_size_, n_features);
+    const auto& [product, norm] = terms[c];
     inertia.Add({-2 * product.sum, -2 * product.error});
-    const PreciseSum<double> norm = SquaresOf({centroid, static_cast<size_t>(n_features)});
     const double scaled = norm.sum * rows;
     inertia.Add({scaled, std::fma(norm.sum, rows, -scaled) + norm.error * rows});
   }

@@ -26,7 +26,7 @@ class RunningSums : public MoveListener {
   // are a part; for sparse ones if they take no more than half of what the rows take, or little.
   static bool Fit(const data::Dataset& dataset, int64_t k);
 
-  // The dataset and the grid must live as long as this.
+  // The dataset, the grid and the pool must live as long as this.
   RunningSums(const data::Dataset& dataset, const SumGrid& grid, base::ThreadPool& pool);
 
   // Forgets all rows.
@@ -55,6 +55,7 @@ class RunningSums : public MoveListener {
 
   const data::Dataset& dataset_;
   const SumGrid& grid_;
+  base::ThreadPool& pool_;
   PreciseSum<double> squares_;  // Σ‖x‖²
   int64_t row_size_;            // PartsSize()
   int64_t k_ = 0;

@@ -93,6 +93,30 @@ TEST(ExactSumsTest, ASparseRowAddsWhatADenseOneDoes) {
   }
 }
 
+TEST(ExactSumsTest, MovingARowIsTakingItOutAndAddingIt) {
+  for (const float last : {1.0F, 1e-20F}) {
+    Numbers numbers(9, -3, 3, 6);
+    numbers.values[8] = last;
+    std::vector<float> max_abs;
+    for (const float value : numbers.values) max_abs.push_back(std::abs(value));
+    const SumGrid grid(max_abs, 100);
+    const std::vector<int32_t> columns{0, 1, 2, 3, 4, 5, 6, 7, 8};
+    const std::vector<double> zeros(static_cast<size_t>(PartsSize(9)));
+    std::vector<double> plus = zeros;
+    std::vector<double> minus = zeros;
+    grid.Add(numbers.values.data(), 1, plus.data());
+    grid.Add(numbers.values.data(), -1, minus.data());
+    std::vector<double> from = zeros;
+    std::vector<double> to = zeros;
+    grid.Move(numbers.values.data(), from.data(), to.data());
+    EXPECT_EQ(from, minus);
+    EXPECT_EQ(to, plus);
+    grid.Move(SparseRow{columns, numbers.values}, to.data(), from.data());
+    EXPECT_EQ(from, zeros);
+    EXPECT_EQ(to, zeros);
+  }
+}
+
 TEST(ExactSumsTest, TheLargestAndTheSmallestNumbersAddUp) {
   const float largest = std::numeric_limits<float>::max();
   const SumGrid grid(std::vector<float>{largest}, 1000);
