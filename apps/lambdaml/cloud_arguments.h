@@ -1,6 +1,7 @@
 // The commands that bring the worker to where functions run, as structs.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -27,9 +28,23 @@ struct DestroyArguments {
   bool is_sure = false;  // do not ask
 };
 
+// A job that runs by itself, and where it is.
+struct JobArguments {
+  std::string job;
+  std::string function = "lambdaml";
+  std::string run_folder;  // empty: as the function says
+  std::string region;
+};
+
 struct StatusArguments {
   std::string stack = "lambdaml";
-  std::string region;
+  JobArguments job;     // without a name: of the stack
+  std::string output;   // for the model of a job that is finished
+  int64_t epochs = 20;  // how many are shown at most
+};
+
+struct CancelArguments {
+  JobArguments job;
 };
 
 struct LogsArguments {

@@ -15,6 +15,12 @@ void AddStack(CLI::App& app, std::string& stack, std::string& region) {
   app.add_option("--region", region, "AWS region [as the AWS tools find it]")->type_name("NAME");
 }
 
+void AddJob(CLI::App& app, JobArguments& job) {
+  app.add_option("--function", job.function, "name of the function [lambdaml]")->type_name("NAME");
+  app.add_option("--run_folder", job.run_folder, "the jobs' folder [as the function says]")
+      ->type_name("URL");
+}
+
 }  // namespace
 
 void CloudCommandLine::AddTo(CLI::App& app) {
@@ -22,6 +28,7 @@ void CloudCommandLine::AddTo(CLI::App& app) {
   AddDeploy(app);
   AddStatus(app);
   AddLogs(app);
+  AddCancel(app);
   AddDestroy(app);
 }
 
@@ -30,6 +37,7 @@ Command CloudCommandLine::Chosen() const {
   if (deploy_app_->parsed()) return deploy_;
   if (destroy_app_->parsed()) return destroy_;
   if (status_app_->parsed()) return status_;
+  if (cancel_app_->parsed()) return cancel_;
   return logs_;
 }
 
@@ -81,9 +89,32 @@ void CloudCommandLine::AddDestroy(CLI::App& app) {
 }
 
 void CloudCommandLine::AddStatus(CLI::App& app) {
-  status_app_ = app.add_subcommand("status", "What is deployed on AWS");
-  AddStack(*status_app_, status_.stack, status_.region);
-  status_app_->footer("Example:\n  lambdaml status --region eu-central-1");
+  status_app_ =
+      app.add_subcommand("status", "What is deployed on AWS, or how far a job there has come");
+  status_app_->add_option("job", status_.job.job, "a job of train --trigger lambda [the stack]")
+      ->type_name("JOB");
+  AddStack(*status_app_, status_.stack, status_.job.region);
+  AddJob(*status_app_, status_.job);
+  status_app_->add_option("--output", status_.output, "write the finished job's model there")
+      ->type_name("PLACE");
+  status_app_->add_option("--epochs", status_.epochs, "how many of the last epochs to show [20]")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{0}, int64_t{1000000}));
+  status_app_->footer(
+      "Examples:\n"
+      "  lambdaml status --region eu-central-1\n"
+      "  lambdaml status lambdaml-x7Kq2a --output heart.model");
+}
+
+void CloudCommandLine::AddCancel(CLI::App& app) {
+  cancel_app_ = app.add_subcommand("cancel", "End a job that runs by itself on AWS");
+  cancel_app_->add_option("job", cancel_.job.job, "as train --trigger lambda has named it")
+      ->required()
+      ->type_name("JOB");
+  AddJob(*cancel_app_, cancel_.job);
+  cancel_app_->add_option("--region", cancel_.job.region, "AWS region [as the AWS tools find it]")
+      ->type_name("NAME");
+  cancel_app_->footer("Example:\n  lambdaml cancel lambdaml-x7Kq2a");
 }
 
 void CloudCommandLine::AddLogs(CLI::App& app) {

@@ -22,17 +22,20 @@ class CloudCommandLine {
   void AddDestroy(CLI::App& app);
   void AddStatus(CLI::App& app);
   void AddLogs(CLI::App& app);
+  void AddCancel(CLI::App& app);
 
   CLI::App* package_app_ = nullptr;
   CLI::App* deploy_app_ = nullptr;
   CLI::App* destroy_app_ = nullptr;
   CLI::App* status_app_ = nullptr;
   CLI::App* logs_app_ = nullptr;
+  CLI::App* cancel_app_ = nullptr;
   PackageArguments package_;
   DeployArguments deploy_;
   DestroyArguments destroy_;
   StatusArguments status_;
   LogsArguments logs_;
+  CancelArguments cancel_;
 };
 
 }  // namespace lambdaml::cli

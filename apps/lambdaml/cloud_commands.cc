@@ -123,7 +123,8 @@ void Run(const DestroyArguments& arguments) {
 }
 
 void Run(const StatusArguments& arguments) {
-  const aws::Session session = SessionOf(arguments.region);
+  if (!arguments.job.job.empty()) return ShowJob(arguments);
+  const aws::Session session = SessionOf(arguments.job.region);
   const base::Deadline deadline = base::Deadline::After(kLookTimeout);
   ShowAccount(session, deadline);
   const std::optional<aws::Stack> stack =

@@ -99,10 +99,10 @@ struct ShowText {
   std::string text;
 };
 
-using Command =
-    std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments, DescribeArguments,
-                 SplitArguments, ConvertArguments, GenerateArguments, PsArguments, PackageArguments,
-                 DeployArguments, DestroyArguments, StatusArguments, LogsArguments>;
+using Command = std::variant<ShowText, TrainArguments, PredictArguments, EvaluateArguments,
+                             DescribeArguments, SplitArguments, ConvertArguments, GenerateArguments,
+                             PsArguments, PackageArguments, DeployArguments, DestroyArguments,
+                             StatusArguments, LogsArguments, CancelArguments>;
 
 // Errors: kInvalidArgument with one line that says what is wrong and which --help tells more.
 Command ParseCommandLine(const std::vector<std::string>& arguments);

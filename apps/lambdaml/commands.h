@@ -20,6 +20,10 @@ void Run(const DeployArguments& arguments);
 void Run(const DestroyArguments& arguments);
 void Run(const StatusArguments& arguments);
 void Run(const LogsArguments& arguments);
+void Run(const CancelArguments& arguments);
+
+// The part of `status` that is about one job.
+void ShowJob(const StatusArguments& arguments);
 
 // Writes results to standard output at once. Errors: kResourceExhausted, kUnavailable (a full disk,
 // a closed pipe).

@@ -40,6 +40,23 @@ class Display {
     fmt::print(stderr, "{}{} …", report::ClearProgress(), stage);
   }
 
+  // Names the job, so that its user can come back to it.
+  void OnHandedOver(const wire::Job& job) {
+    Close();
+    std::string options;
+    if (job.function_name != wire::Job().function_name) {
+      options += fmt::format(" --function {}", job.function_name);
+    }
+    if (!job.run_folder.empty()) options += fmt::format(" --run_folder {}", job.run_folder);
+    if (!job.region.empty()) options += fmt::format(" --region {}", job.region);
+    WriteOutput(
+        fmt::format("job {0} runs by itself: this program may be ended (Ctrl-C)\n"
+                    "  lambdaml status {0}{1}\n"
+                    "  lambdaml logs {0}\n"
+                    "  lambdaml cancel {0}{1}\n",
+                    job.job_id, options));
+  }
+
   void OnEpoch(const report::EpochRecord& record) {
     if (is_terminal_) fmt::print(stderr, "{}", report::ClearProgress());
     if (!table_) {
@@ -156,7 +173,8 @@ void Run(const TrainArguments& arguments) {
         job, {.worker_program = ProgramBeside("lambdaml-worker"),
               .interrupted = interrupts.flag(),
               .on_stage = [&](const std::string& stage) { display.OnStage(stage); },
-              .on_epoch = [&](const report::EpochRecord& record) { display.OnEpoch(record); }});
+              .on_epoch = [&](const report::EpochRecord& record) { display.OnEpoch(record); },
+              .on_handed_over = [&](const wire::Job& handed) { display.OnHandedOver(handed); }});
     display.OnSummary(summary);
   } catch (const base::Error& error) {
     display.OnError(error);

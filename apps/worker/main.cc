@@ -1,6 +1,6 @@
 // lambdaml-worker: the function. An ordinary Lambda custom runtime (`bootstrap`) whose handler runs
-// one worker's share of a job; the same program runs wherever the Runtime API is served, and where
-// containers get HTTP requests (PORT).
+// one worker's share of a job, or its trigger; the same program runs wherever the Runtime API is
+// served, and where containers get HTTP requests (PORT).
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -14,6 +14,7 @@
 #include "lambdaml/faas/http_serving.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/faas/url_event.h"
+#include "lambdaml/train/trigger_function.h"
 #include "lambdaml/train/worker.h"
 #include "lambdaml/wire/job.h"
 
@@ -48,8 +49,19 @@ int ThreadCount() {
   return std::clamp(memory_mb / kMemoryMbPerCpu, 1, 6);
 }
 
+std::string RunTrigger(const lambdaml::train::TriggerHop& hop,
+                       const lambdaml::faas::Invocation& invocation) {
+  const std::string said = lambdaml::train::RunTriggerHop(
+      hop, {.function_name = std::string(Environment("AWS_LAMBDA_FUNCTION_NAME")),
+            .invocation = invocation.request_id,
+            .memory_mb = NumberIn("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").value_or(0),
+            .deadline = invocation.deadline});
+  return lambdaml::base::Json(said).Dump();
+}
+
 std::string HandleInvocation(const lambdaml::faas::Invocation& invocation) {
   const auto json = lambdaml::base::Json::Parse(invocation.payload, "payload");
+  if (const auto hop = lambdaml::train::TriggerHopIn(json)) return RunTrigger(*hop, invocation);
   const lambdaml::wire::Job job = lambdaml::wire::JobFromJson(json, "payload");
   const lambdaml::train::WorkerReport report = lambdaml::train::RunWorker(
       job, {.thread_count = ThreadCount(), .deadline = invocation.deadline});

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <fmt/format.h>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -16,6 +14,7 @@
 #include "lambdaml/net/sha256.h"
 #include "lambdaml/place/place.h"
 #include "lambdaml/store/store_url.h"
+#include "lambdaml/train/billed_invoker.h"
 
 namespace lambdaml::train {
 namespace {
@@ -25,53 +24,6 @@ using base::ErrorCode;
 
 constexpr base::Duration kCheckTimeout = std::chrono::minutes(1);
 constexpr base::Duration kChangePause = std::chrono::seconds(1);
-
-// The whole number between `before` and `after`; nothing if it is not there.
-std::optional<int64_t> NumberBetween(std::string_view text, std::string_view before,
-                                     std::string_view after) {
-  const size_t begin = text.find(before);
-  if (begin == text.npos) return std::nullopt;
-  const std::string_view rest = text.substr(begin + before.size());
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-  const bool is_whole = error == std::errc() &&
-                        rest.substr(static_cast<size_t>(end - rest.data())).starts_with(after);
-  return is_whole ? std::optional(number) : std::nullopt;
-}
-
-// Invokes, and keeps what each invocation was billed.
-class BilledInvoker final : public faas::Invoker {
- public:
-  BilledInvoker(std::unique_ptr<faas::Invoker> invoker, int64_t memory_mb)
-      : invoker_(std::move(invoker)), memory_mb_(memory_mb) {}
-
-  faas::InvokeResult Invoke(const std::string& function_name, const std::string& payload,
-                            const base::Deadline& deadline) override {
-    const base::TimePoint start = base::SystemClock().Now();
-    faas::InvokeResult result = invoker_->Invoke(function_name, payload, deadline);
-    const report::Invocation measured = {memory_mb_,
-                                         report::BilledMs(base::SystemClock().Now() - start)};
-    const std::lock_guard lock(mutex_);
-    invocations_.push_back(BilledIn(result.log_tail).value_or(measured));
-    return result;
-  }
-
-  void InvokeAsync(const std::string& function_name, const std::string& payload,
-                   const base::Deadline& deadline) override {
-    invoker_->InvokeAsync(function_name, payload, deadline);
-  }
-
-  std::vector<report::Invocation> Take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(invocations_, {});
-  }
-
- private:
-  const std::unique_ptr<faas::Invoker> invoker_;
-  const int64_t memory_mb_;
-  std::mutex mutex_;
-  std::vector<report::Invocation> invocations_;  // guarded by mutex_
-};
 
 class AwsPlatform final : public Platform {
  public:
@@ -141,14 +93,25 @@ void CheckVersion(const aws::FunctionConfiguration& function, const wire::Job& j
 void CheckConcurrency(aws::Lambda& lambda, const wire::Job& job, const base::Deadline& deadline) {
   const auto reserved = lambda.GetReservedConcurrency(job.function_name, deadline);
   const int64_t available = reserved ? *reserved : lambda.GetAccountSettings(deadline).unreserved;
-  if (available >= job.n_workers) return;
+  const bool has_trigger = job.trigger == wire::TriggerKind::kLambda;
+  if (available >= job.n_workers + (has_trigger ? 1 : 0)) return;
   throw Error(ErrorCode::kResourceExhausted,
-              fmt::format("{} workers are asked for, but {} allows {} executions at one time: use "
-                          "fewer --workers, {}",
-                          job.n_workers,
+              fmt::format("{} workers{} are asked for, but {} allows {} executions at one time: "
+                          "use fewer --workers, {}",
+                          job.n_workers, has_trigger ? " and a trigger" : "",
                           reserved ? "the function's reserve" : "the account's quota", available,
                           reserved ? "or deploy with more --concurrency"
                                    : "or ask AWS for a larger quota (Service Quotas, AWS Lambda)"));
+}
+
+void CheckSelfInvoke(const aws::FunctionConfiguration& function, const wire::Job& job) {
+  if (job.trigger != wire::TriggerKind::kLambda) return;
+  const auto allowed = function.environment.find(kSelfInvokeVariable);
+  if (allowed != function.environment.end() && allowed->second == "true") return;
+  throw Error(ErrorCode::kPermissionDenied,
+              fmt::format("--trigger lambda: the function {} may not invoke itself: `lambdaml "
+                          "deploy --self_invoke true` allows it",
+                          job.function_name));
 }
 
 // A server in a VPC answers to nobody outside.
@@ -166,16 +129,6 @@ void CheckReach(const aws::FunctionConfiguration& function, const wire::Job& job
 
 }  // namespace
 
-std::optional<report::Invocation> BilledIn(std::string_view log_tail) {
-  const size_t line = log_tail.rfind("REPORT RequestId:");
-  if (line == log_tail.npos) return std::nullopt;
-  const std::string_view report = log_tail.substr(line);
-  const auto billed_ms = NumberBetween(report, "Billed Duration: ", " ms");
-  const auto memory_mb = NumberBetween(report, "Memory Size: ", " MB");
-  if (!billed_ms || !memory_mb) return std::nullopt;
-  return report::Invocation{*memory_mb, *billed_ms};
-}
-
 std::unique_ptr<Platform> MakeAwsPlatform(wire::Job& job, const std::string& worker_program) {
   aws::Session session;
   if (!job.region.empty()) session.region = job.region;
@@ -185,6 +138,7 @@ std::unique_ptr<Platform> MakeAwsPlatform(wire::Job& job, const std::string& wor
   CheckVersion(function, job, worker_program);
   CheckConcurrency(lambda, job, deadline);
   CheckReach(function, job);
+  CheckSelfInvoke(function, job);
   job.memory_mb = function.memory_mb;
   job.timeout_s = std::min(job.timeout_s, static_cast<double>(function.timeout_seconds));
   const auto jobs = function.environment.find(kJobsVariable);
@@ -196,11 +150,7 @@ std::unique_ptr<Platform> MakeAwsPlatform(wire::Job& job, const std::string& wor
                             "s3://bucket/folder",
                             job.function_name, kJobsVariable));
   }
-  const bool says_region = shared_folder.find("region=") != shared_folder.npos;
-  if (!job.region.empty() && !says_region) {
-    shared_folder += (shared_folder.find('?') == shared_folder.npos ? "?region=" : "&region=");
-    shared_folder += job.region;
-  }
+  shared_folder = WithRegion(std::move(shared_folder), job.region);
   return std::make_unique<AwsPlatform>(session, std::move(shared_folder), job.memory_mb);
 }
 

@@ -2,11 +2,8 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 
-#include "lambdaml/report/cost.h"
 #include "lambdaml/train/platform.h"
 
 namespace lambdaml::train {
@@ -15,11 +12,9 @@ namespace lambdaml::train {
 // Errors: as MakePlatform.
 std::unique_ptr<Platform> MakeAwsPlatform(wire::Job& job, const std::string& worker_program);
 
-// What a REPORT line in the end of a function's log says was billed; nothing if there is none.
-std::optional<report::Invocation> BilledIn(std::string_view log_tail);
-
 // Variables of the function's environment, set by config/function.yaml.
-inline constexpr const char* kJobsVariable = "LAMBDAML_JOBS";      // the shared folder
+inline constexpr const char* kJobsVariable = "LAMBDAML_JOBS";               // the shared folder
+inline constexpr const char* kSelfInvokeVariable = "LAMBDAML_SELF_INVOKE";  // "true", or not set
 inline constexpr const char* kWorkerVariable = "LAMBDAML_WORKER";  // SHA-256 of the program, hex
 
 }  // namespace lambdaml::train

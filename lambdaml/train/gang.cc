@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lambdaml/base/json.h"
+#include "lambdaml/train/service_use.h"
 
 namespace lambdaml::train {
 namespace {
@@ -87,14 +88,7 @@ void Add(WorkerReport& total, WorkerReport more, bool is_first) {
     more.compute_seconds += total.compute_seconds;
     more.synchronise_seconds += total.synchronise_seconds;
     more.resident_bytes_max = std::max(more.resident_bytes_max, total.resident_bytes_max);
-    for (const report::ServiceUse& use : total.uses) {
-      const auto same = std::ranges::find(more.uses, use.service, &report::ServiceUse::service);
-      if (same == more.uses.end()) {
-        more.uses.push_back(use);
-      } else {
-        *same += use;
-      }
-    }
+    for (const report::ServiceUse& use : total.uses) AddUse(more.uses, use);
   }
   total = std::move(more);
 }
@@ -212,6 +206,11 @@ void Gang::End(int64_t rank, std::optional<base::Error> error) {
 bool Gang::WaitFor(base::Duration patience) {
   std::unique_lock lock(mutex_);
   return ended_.wait_for(lock, patience, [&] { return running_ == 0 || failure_.has_value(); });
+}
+
+void Gang::WaitUntilIdle(base::Duration patience) {
+  std::unique_lock lock(mutex_);
+  ended_.wait_for(lock, patience, [&] { return running_ == 0; });
 }
 
 std::optional<WorkerFailure> Gang::failure() const {

@@ -74,6 +74,9 @@ class Gang {
   // there is nothing left to wait for.
   bool WaitFor(base::Duration patience);
 
+  // Waits until no invocation is under way, or `patience` is over.
+  void WaitUntilIdle(base::Duration patience);
+
   // The first failure, if there is one.
   std::optional<WorkerFailure> failure() const;
 

@@ -33,9 +33,12 @@ comm::SharedModel& Peers::MakeSharedModel(size_t length) {
   return *shared_;
 }
 
-base::Duration Peers::communicating() const {
-  base::Duration total = communicator_->stats().communicating;
-  if (shared_) total += shared_->stats().communicating;
+comm::CommStats Peers::stats() const {
+  comm::CommStats total = communicator_->stats();
+  if (shared_) {
+    total.communicating += shared_->stats().communicating;
+    total.rounds += shared_->stats().rounds;
+  }
   return total;
 }
 

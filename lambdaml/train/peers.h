@@ -26,8 +26,9 @@ class Peers {
   // channel cannot swap.
   comm::SharedModel& MakeSharedModel(size_t length);
 
-  // Time spent in the channel so far.
-  base::Duration communicating() const;
+  // Time spent in the channel so far, and rounds or merges made there.
+  base::Duration communicating() const { return stats().communicating; }
+  comm::CommStats stats() const;
 
  private:
   comm::Channel& channel_;

@@ -29,10 +29,12 @@ class LocalFunctions final : public Platform {
     function.program = program_;
     function.memory_mb = static_cast<int>(job.memory_mb);
     function.timeout = base::FromSeconds(job.timeout_s);
-    function.concurrency_max = static_cast<int>(job.n_workers);
+    const bool has_trigger = job.trigger == wire::TriggerKind::kLambda;
+    function.concurrency_max = static_cast<int>(job.n_workers) + (has_trigger ? 1 : 0);
     function.scratch_parent = run.functions();
     function.log_directory = run.functions();
     function.environment = ServiceEnvironment(job);
+    if (has_trigger) AddInvokeApi(function.environment);
     // Workers share this machine's processors: OpenMP's threads (nn) that wait for each other are
     // to sleep, not to take the processor from those they wait for.
     function.environment.emplace_back("OMP_WAIT_POLICY", "passive");
@@ -55,6 +57,19 @@ class LocalFunctions final : public Platform {
   }
 
  private:
+  // Where a function finds the platform, as on AWS: what it may do there, its role says.
+  void AddInvokeApi(std::vector<std::pair<std::string, std::string>>& environment) const {
+    constexpr std::string_view kEndpoint = "AWS_ENDPOINT_URL_LAMBDA";
+    constexpr std::string_view kKeyId = "AWS_ACCESS_KEY_ID";
+    std::erase_if(environment, [&](const auto& variable) { return variable.first == kEndpoint; });
+    environment.emplace_back(kEndpoint, "http://" + platform_->endpoint());
+    const bool has_key = std::ranges::any_of(
+        environment, [&](const auto& variable) { return variable.first == kKeyId; });
+    if (has_key) return;
+    environment.emplace_back(kKeyId, "local");
+    environment.emplace_back("AWS_SECRET_ACCESS_KEY", "local");
+  }
+
   const std::string program_;
   std::unique_ptr<faas::LocalPlatform> platform_;
   std::unique_ptr<faas::Invoker> invoker_;
@@ -63,6 +78,11 @@ class LocalFunctions final : public Platform {
 }  // namespace
 
 std::unique_ptr<Platform> MakePlatform(wire::Job& job, const std::string& worker_program) {
+  if (job.platform == wire::PlatformKind::kHttp && job.trigger == wire::TriggerKind::kLambda) {
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      "--trigger lambda: functions of --platform http do not know how to invoke "
+                      "each other; use --platform aws, or leave the trigger here");
+  }
   switch (job.platform) {
     case wire::PlatformKind::kAws:
       return MakeAwsPlatform(job, worker_program);
@@ -83,6 +103,12 @@ std::string UrlIn(std::string_view folder_url, std::string_view name) {
   std::string_view folder = folder_url.substr(0, end);
   while (folder.ends_with('/')) folder.remove_suffix(1);
   return fmt::format("{}/{}{}", folder, name, folder_url.substr(end));
+}
+
+std::string WithRegion(std::string url, const std::string& region) {
+  if (region.empty() || url.find("region=") != std::string::npos) return url;
+  url += (url.find('?') == std::string::npos ? "?region=" : "&region=");
+  return url + region;
 }
 
 }  // namespace lambdaml::train

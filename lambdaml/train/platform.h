@@ -47,4 +47,7 @@ std::unique_ptr<Platform> MakePlatform(wire::Job& job, const std::string& worker
 // A folder or key below the URL of a store, or a path: what stands before its parameters.
 std::string UrlIn(std::string_view folder_url, std::string_view name);
 
+// The URL with a region in its parameters, unless it has one, or `region` is empty.
+std::string WithRegion(std::string url, const std::string& region);
+
 }  // namespace lambdaml::train

@@ -12,10 +12,12 @@ namespace {
 
 constexpr base::Duration kTimeout = std::chrono::minutes(2);
 
-constexpr std::array<std::string_view, 17> kChangeable = {
-    "resume", "output",        "channel",       "platform",         "memory_mb",    "timeout",
-    "log",    "round_timeout", "start_timeout", "checkpoint_every", "max_restarts", "run_epochs",
-    "region", "endpoint_url",  "cache_node",    "prices",           "test"};
+constexpr std::array<std::string_view, 24> kChangeable = {
+    "resume",       "output",     "channel",       "platform",      "memory_mb",
+    "timeout",      "log",        "round_timeout", "start_timeout", "checkpoint_every",
+    "max_restarts", "run_epochs", "region",        "endpoint_url",  "cache_node",
+    "prices",       "test",       "trigger",       "metrics",       "max_cost",
+    "deadline",     "run_folder", "function_url",  "function_name"};
 
 }  // namespace
 
@@ -39,6 +41,14 @@ wire::Job ResumedJob(const std::string& place, std::string* warning) {
     job.generation = static_cast<int64_t>(manifest.generation) + 1;
   }
   return job;
+}
+
+std::string HintOfResume(Checkpoints& checkpoints, const std::string& place,
+                         const base::Deadline& deadline) {
+  if (!checkpoints.HasState(deadline)) return "";
+  const auto manifest = checkpoints.Latest(deadline);
+  return fmt::format("; the state {}is saved: `lambdaml train --resume {}` goes on from there",
+                     manifest ? fmt::format("after epoch {} ", manifest->epochs) : "", place);
 }
 
 bool MayChange(std::string_view option) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "lambdaml/base/clock.h"
+#include "lambdaml/train/checkpoints.h"
 #include "lambdaml/wire/job.h"
 
 namespace lambdaml::train {
@@ -13,6 +15,11 @@ namespace lambdaml::train {
 // if the newest checkpoint is damaged and the one before it is taken. Errors: kNotFound if there is
 // no checkpoint; kCorrupt; those of the store.
 wire::Job ResumedJob(const std::string& place, std::string* warning);
+
+// What an error of an unfinished run ends with: where its state is, and how to go on; "" if none
+// has been saved. Errors: those of the store.
+std::string HintOfResume(Checkpoints& checkpoints, const std::string& place,
+                         const base::Deadline& deadline);
 
 // Whether an option may be given anew to a job that is resumed: those that say where and how it
 // runs, not what it computes.

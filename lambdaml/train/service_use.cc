@@ -1,5 +1,6 @@
 #include "lambdaml/train/service_use.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,15 @@ report::ServiceUse UseOf(const store::Store& store) {
 
 report::ServiceUse UseOf(const comm::Channel& channel) {
   return UseOf(channel.service(), channel.counters());
+}
+
+void AddUse(std::vector<report::ServiceUse>& total, const report::ServiceUse& use) {
+  const auto same = std::ranges::find(total, use.service, &report::ServiceUse::service);
+  if (same == total.end()) {
+    total.push_back(use);
+  } else {
+    *same += use;
+  }
 }
 
 }  // namespace lambdaml::train

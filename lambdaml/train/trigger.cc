@@ -24,10 +24,16 @@
 #include "lambdaml/train/checkpoints.h"
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
+#include "lambdaml/train/job_record.h"
 #include "lambdaml/train/platform.h"
+#include "lambdaml/train/resume.h"
 #include "lambdaml/train/run_directory.h"
+#include "lambdaml/train/run_output.h"
+#include "lambdaml/train/run_summary.h"
 #include "lambdaml/train/service_use.h"
+#include "lambdaml/train/trigger_function.h"
 #include "lambdaml/train/worker.h"
+#include "lambdaml/train/worker_payload.h"
 #include "lambdaml/train/workload.h"
 #include "lambdaml/wire/job_options.h"
 
@@ -36,45 +42,19 @@ namespace {
 
 // How long the trigger waits beyond a function's own time-out for its answer, and for the platform.
 constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
+constexpr const char* kInitialModelKey = "init_model";  // of the run's store
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
 constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
 constexpr base::Duration kUploadTimeout = std::chrono::minutes(10);  // of one shard
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
+constexpr base::Duration kFarewell =
+    std::chrono::seconds(10);  // of workers of a run that ends early
 constexpr base::Duration kCheckpointTimeout = std::chrono::seconds(30);
-
-report::Prices PricesOf(const wire::Job& job) {
-  if (job.prices.empty()) return report::Prices::Embedded();
-  return report::Prices::Parse(base::MapFile(job.prices).text(), job.prices);
-}
-
-// Beside the model: "model.txt.checkpoint", "s3://bucket/model.checkpoint?region=…".
-std::string DefaultCheckpoint(const std::string& output) {
-  const size_t end =
-      place::IsLocal(output) ? output.size() : std::min(output.find('?'), output.size());
-  return output.substr(0, end) + ".checkpoint" + output.substr(end);
-}
-
-// Fails now rather than after the training if the model cannot be written, or would overwrite data.
-void CheckOutput(const wire::Job& job) {
-  const std::string& output = job.output;
-  const auto refuse = [&](std::string_view why) {
-    throw base::Error(base::ErrorCode::kInvalidArgument,
-                      fmt::format("--output {} is {}: name another file", output, why));
-  };
-  const auto is_same = [&](const std::string& other) {
-    std::error_code error;  // of files that do not exist
-    return output == other ||
-           (place::IsLocal(output) && place::IsLocal(other) &&
-            std::filesystem::equivalent(place::PathOf(output), place::PathOf(other), error));
-  };
-  std::error_code error;  // of a path that does not exist
-  if (place::IsLocal(output) && std::filesystem::is_directory(place::PathOf(output), error)) {
-    refuse("a folder");
-  }
-  if (is_same(job.data)) refuse("the training data itself");
-  if (is_same(job.test)) refuse("the test data itself");
-  place::CheckWritable(output);
-}
+// A trigger that is a function: how often it is asked how far it is, how long it may take to begin
+// (Lambda drops events that are older, config/function.yaml) and to say that it has ended.
+constexpr base::Duration kStatePause = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kStartMax = std::chrono::minutes(6);
+constexpr std::chrono::milliseconds kLostAfter = std::chrono::minutes(1);
 
 class Run {
  public:
@@ -89,10 +69,11 @@ class Run {
     CheckOutput(job_);
     platform_ = MakePlatform(job_, options_.worker_program);
     Prepare();
+    if (IsHandedOver()) return FinishByFunction();
     Stage(fmt::format("starting {} workers", job_.n_workers));
     platform_->Start(job_, *run_);
     Follower follower(*run_store_, job_.job_id, options_.on_epoch);
-    const std::vector<WorkerReport> workers = RunWorkers(follower);
+    std::vector<WorkerReport> workers = RunWorkers(follower);
     is_finished_ = true;
     follower.Finish(workers.front().outcome.epochs);
     platform_->Shutdown();  // the workers' part is over, and the records are complete
@@ -102,7 +83,7 @@ class Run {
     CleanChannel();
     CleanCheckpoints();
     CleanSharedFolder();
-    report::RunSummary summary = Summarise(workers);
+    report::RunSummary summary = SummaryOf(std::move(workers));
     workload_->Evaluate(model, summary);
     summary.wall_seconds = base::Seconds(Now() - started_);
     return summary;
@@ -119,6 +100,82 @@ class Run {
   Run& operator=(const Run&) = delete;
 
  private:
+  bool IsHandedOver() const { return job_.trigger == wire::TriggerKind::kLambda; }
+
+  // The rest of Finish where the trigger is a function: this only follows it.
+  report::RunSummary FinishByFunction() {
+    Stage(fmt::format("handing the job over to {}", job_.function_name));
+    platform_->Start(job_, *run_);
+    JobRecord record(*run_store_, job_.job_id);
+    HandOver(record);
+    if (is_shared_) options_.on_handed_over(job_);
+    Follower follower(*run_store_, job_.job_id, options_.on_epoch);
+    const JobState state = WaitForEnd(record, follower);
+    if (state.phase != JobPhase::kFinished) throw base::Error(state.code, state.message);
+    is_finished_ = true;
+    follower.Finish(state.summary->epochs);
+    platform_->Shutdown();
+    if (const auto output = record.Output(base::Deadline::After(kCleanUpTimeout))) {
+      place::Write(job_.output, output->span());
+    }
+    report::RunSummary summary = *state.summary;
+    workload_->Evaluate(TakeModel(), summary);
+    summary.model_path = job_.output;
+    summary.wall_seconds = base::Seconds(Now() - started_);
+    return summary;
+  }
+
+  // Leaves all that the trigger must know, and starts it.
+  void HandOver(JobRecord& record) {
+    const base::Deadline deadline = base::Deadline::After(kPrepareTimeout);
+    JobPlan plan = {.job = job_, .described = {}, .prices = {}, .started_epoch_ms = NowEpochMs()};
+    workload_->Describe(job_, plan.described);
+    if (!job_.prices.empty()) plan.prices = base::MapFile(job_.prices).text();
+    plan.job.channel = store::WithoutPassword(job_.channel);
+    plan.job.prices.clear();
+    plan.job.log.clear();
+    plan.job.test.clear();
+    record.PutPlan(plan, deadline);
+    const TriggerHop first = {.run = job_.model_url, .job_id = job_.job_id, .hop = 1};
+    platform_->invoker().InvokeAsync(job_.function_name, ToPayload(first), deadline);
+  }
+
+  JobState WaitForEnd(JobRecord& record, const Follower& follower) {
+    const base::Duration pause = is_shared_ ? kStatePause : kInterruptPoll;
+    base::TimePoint looked = Now();
+    int64_t ends_epoch_ms = NowEpochMs() + kStartMax.count();
+    while (true) {
+      if (options_.interrupted != nullptr && options_.interrupted->load()) LeaveAlone();
+      ThrowIfInterrupted();
+      follower.ThrowIfFailed();
+      base::SystemClock().SleepFor(kInterruptPoll);
+      if (Now() - looked < pause) continue;
+      looked = Now();
+      const auto state = record.State(base::Deadline::After(kCleanUpTimeout));
+      if (state && state->phase != JobPhase::kRunning) return *state;
+      if (state) ends_epoch_ms = state->ends_epoch_ms + kLostAfter.count();
+      if (NowEpochMs() > ends_epoch_ms) ThrowLost();
+    }
+  }
+
+  // Stops following; the job goes on, so what it needs must stay.
+  void LeaveAlone() {
+    if (!is_shared_) return;  // its functions end with this program
+    is_shared_ = false;
+    checkpoints_.reset();
+    throw base::Error(base::ErrorCode::kCancelled,
+                      fmt::format("interrupted: the job goes on without this program; `lambdaml "
+                                  "status {0}` says how far it is, `lambdaml cancel {0}` ends it",
+                                  job_.job_id));
+  }
+
+  [[noreturn]] void ThrowLost() {
+    throw base::Error(
+        base::ErrorCode::kUnavailable,
+        fmt::format("the trigger of job {} has ended without a word: see `lambdaml logs`{}",
+                    job_.job_id, Hint()));
+  }
+
   static base::TimePoint Now() { return base::SystemClock().Now(); }
 
   void Stage(const std::string& stage) const {
@@ -145,10 +202,18 @@ class Run {
     job_.model_url = is_shared_ ? UrlIn(platform_->shared_folder(), job_.job_id) : run_->path();
     run_store_ = store::OpenStore(job_.model_url);
     CheckPlaces();
+    Watch();
     Stage(fmt::format("splitting {} into {} shards", job_.data, job_.n_workers));
     workload_->Place(run_->shards(), job_);
-    if (is_shared_) ShareShards();
+    if (is_shared_) ShareInputs();
     OpenChannel();
+  }
+
+  // From here on the run's store says that the job is wanted.
+  void Watch() {
+    if (!is_shared_ && !IsHandedOver()) return;
+    job_.is_watched = true;
+    JobRecord(*run_store_, job_.job_id).PutRunning(base::Deadline::After(kCleanUpTimeout));
   }
 
   // What functions of other machines cannot reach fails here, not in each of them.
@@ -162,12 +227,16 @@ class Run {
                                     option, place, wire::NameOf(job_.platform)));
     };
     check("channel", job_.channel);
-    check("init_model", job_.init_model);
     check("checkpoint", job_.checkpoint);
   }
 
-  // Copies shards of this machine to where the functions reach them.
-  void ShareShards() {
+  // Copies what lies on this machine to where the functions reach it.
+  void ShareInputs() {
+    if (!job_.init_model.empty() && place::IsLocal(job_.init_model)) {
+      run_store_->Put(kInitialModelKey, place::Read(job_.init_model).span(),
+                      base::Deadline::After(kUploadTimeout));
+      job_.init_model = UrlIn(job_.model_url, kInitialModelKey);
+    }
     if (!place::IsLocal(job_.data)) return;
     const std::string folder = place::PathOf(job_.data);
     const std::string url = UrlIn(job_.model_url, "shards");
@@ -237,14 +306,10 @@ class Run {
   }
 
   // Says where an unfinished run's state is, if any has been saved.
-  std::string HintOfCheckpoint() {
+  std::string Hint() {
     try {
-      const base::Deadline deadline = base::Deadline::After(kCheckpointTimeout);
-      if (!checkpoints_->HasState(deadline)) return "";
-      const auto manifest = checkpoints_->Latest(deadline);
-      return fmt::format("; the state {}is saved: `lambdaml train --resume {}` goes on from there",
-                         manifest ? fmt::format("after epoch {} ", manifest->epochs) : "",
-                         job_.checkpoint);
+      return HintOfResume(*checkpoints_, job_.checkpoint,
+                          base::Deadline::After(kCheckpointTimeout));
     } catch (const base::Error&) {
       return "";  // the run's own error matters more
     }
@@ -262,21 +327,25 @@ class Run {
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
     CheckPrices();
+    if (IsHandedOver()) return CheckHandedOverChannel();
     channel_->Prepare(job_.job_id, base::Deadline::After(kPrepareTimeout));
     channel_is_clean_ = false;
+  }
+
+  // A trigger that is a function prepares the channel itself: it may be where only functions reach
+  // it. What it made it could not delete, being another invocation by then.
+  void CheckHandedOverChannel() const {
+    if (job_.channel.find("create=true") == std::string::npos) return;
+    throw base::Error(base::ErrorCode::kInvalidArgument,
+                      "--trigger lambda: the tables of --channel must be there; leave create=true "
+                      "out");
   }
 
   // Nothing is lost at the end of a run for want of a price.
   void CheckPrices() const {
     const report::ServiceUse use = {.service = std::string(channel_->service())};
-    report::CostOf(prices_, report::Architecture::kX86, {}, std::span(&use, 1), CacheNodesOf(0));
-  }
-
-  std::optional<report::CacheNodes> CacheNodesOf(double seconds) const {
-    if (job_.cache_node.empty()) return std::nullopt;
-    const store::StoreUrl url = store::StoreUrl::Parse(job_.channel);
-    const auto count = static_cast<int64_t>(std::ranges::count(url.authority, ',') + 1);
-    return report::CacheNodes{.type = job_.cache_node, .count = count, .seconds = seconds};
+    report::CostOf(prices_, report::Architecture::kX86, {}, std::span(&use, 1),
+                   CacheNodesOf(job_, 0));
   }
 
   // Deletes what the run left in a channel that outlives it, once. Never throws: the model, or the
@@ -294,20 +363,20 @@ class Run {
   }
 
   std::vector<WorkerReport> RunWorkers(const Follower& follower) {
-    invoked_epoch_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
-                            std::chrono::system_clock::now().time_since_epoch())
-                            .count();
-    Gang gang(
-        platform_->invoker(),
-        {.function_name = job_.function_name,
-         .worker_count = job_.n_workers,
-         .generation = job_.generation,
-         .max_restarts = job_.max_restarts,
-         .patience = base::FromSeconds(job_.timeout_s) + kPlatformGrace,
-         .payload_of = [this](int64_t rank, int64_t generation,
-                              int64_t attempt) { return PayloadOf(rank, generation, attempt); },
-         .on_restart =
-             [](const std::string& message) { base::Log(base::LogLevel::kWarning, message); }});
+    invoked_epoch_ms_ = NowEpochMs();
+    Gang gang(platform_->invoker(), {.function_name = job_.function_name,
+                                     .worker_count = job_.n_workers,
+                                     .generation = job_.generation,
+                                     .max_restarts = job_.max_restarts,
+                                     .patience = base::FromSeconds(job_.timeout_s) + kPlatformGrace,
+                                     .payload_of =
+                                         [this](int64_t rank, int64_t generation, int64_t attempt) {
+                                           return WorkerPayload(job_, rank, generation, attempt);
+                                         },
+                                     .on_restart =
+                                         [](const std::string& message) {
+                                           base::Log(base::LogLevel::kWarning, message);
+                                         }});
     try {
       while (!gang.WaitFor(kInterruptPoll)) {
         ThrowIfInterrupted();
@@ -315,10 +384,11 @@ class Run {
         follower.ThrowIfFailed();
       }
       if (const std::optional<WorkerFailure> failure = gang.failure()) {
-        throw base::Error(failure->error.code(), failure->error.message() + HintOfCheckpoint());
+        throw base::Error(failure->error.code(), failure->error.message() + Hint());
       }
     } catch (...) {
       gang.Stop();
+      Dismiss(gang);
       platform_->Shutdown();  // ends the other workers, so that the gang can be joined
       throw;
     }
@@ -327,44 +397,27 @@ class Run {
     return gang.TakeReports();
   }
 
+  // Workers of other machines cannot be ended; but they look whether the job is still wanted.
+  void Dismiss(Gang& gang) {
+    if (!is_shared_) return;
+    try {
+      JobRecord(*run_store_, job_.job_id).DeleteRunning(base::Deadline::After(kCleanUpTimeout));
+      gang.WaitUntilIdle(kFarewell);
+    } catch (const base::Error&) {
+      // They end when their peers do not answer.
+    }
+  }
+
   // The limits of --deadline and --max_cost. The cost is that of functions and cache nodes; the
   // requests of a run under way are known to its workers only.
   void ThrowIfOverLimits() {
     const double seconds = base::Seconds(Now() - started_);
-    if (job_.deadline_s > 0 && seconds > job_.deadline_s) {
-      throw base::Error(base::ErrorCode::kDeadlineExceeded,
-                        fmt::format("the run has taken its --deadline of {} s and was stopped{}",
-                                    job_.deadline_s, HintOfCheckpoint()));
-    }
-    if (job_.max_cost <= 0) return;
-    const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                            std::chrono::system_clock::now().time_since_epoch())
-                            .count();
-    const std::vector<report::Invocation> so_far(static_cast<size_t>(job_.n_workers),
-                                                 {job_.memory_mb, now_ms - invoked_epoch_ms_});
-    const double dollars = report::TotalDollars(
-        report::CostOf(prices_, report::Architecture::kX86, so_far, {}, CacheNodesOf(seconds)));
-    if (dollars <= job_.max_cost) return;
-    throw base::Error(base::ErrorCode::kResourceExhausted,
-                      fmt::format("the functions have cost {}, more than --max_cost {}, and were "
-                                  "stopped{}",
-                                  base::FormatDollars(dollars), job_.max_cost, HintOfCheckpoint()));
-  }
-
-  std::string PayloadOf(int64_t rank, int64_t generation, int64_t attempt) const {
-    wire::Job payload = job_;
-    payload.worker_index = rank;
-    payload.generation = generation;
-    payload.attempt = attempt;
-    if (rank != 0) payload.origin.clear();
-    payload.channel = store::WithoutPassword(payload.channel);
-    payload.output.clear();
-    payload.test.clear();
-    payload.log.clear();
-    payload.prices.clear();
-    payload.function_url.clear();
-    payload.run_folder.clear();
-    return wire::JobToJson(payload).Dump();
+    const auto dollars = [&] {
+      const std::vector<report::Invocation> so_far(
+          static_cast<size_t>(job_.n_workers), {job_.memory_mb, NowEpochMs() - invoked_epoch_ms_});
+      return DollarsSoFar(job_, prices_, so_far, seconds);
+    };
+    CheckLimits(job_, seconds, dollars, [this] { return Hint(); });
   }
 
   base::Blob TakeModel() const {
@@ -374,64 +427,20 @@ class Run {
     return *std::move(model);
   }
 
-  report::RunSummary Summarise(const std::vector<WorkerReport>& workers) {
-    const TrainingOutcome& outcome = workers.front().outcome;
+  report::RunSummary SummaryOf(std::vector<WorkerReport> workers) {
     report::RunSummary summary;
     workload_->Describe(job_, summary);
-    summary.model = wire::NameOf(job_.model);
-    summary.sync_mode = wire::NameOf(job_.sync_mode);
-    summary.platform = wire::NameOf(job_.platform);
     summary.channel = channel_->url();
-    summary.worker_count = job_.n_workers;
-    summary.epochs = outcome.epochs;
-    summary.stopped_by = outcome.stopped_by;
-    summary.loss = outcome.loss;
-    summary.accuracy = outcome.accuracy;
-    summary.valid_loss = outcome.valid_loss;
-    summary.valid_accuracy = outcome.valid_accuracy;
-    summary.extra = outcome.details;
-    summary.cluster_sizes = outcome.cluster_sizes;
-    summary.model_path = job_.output;
-    summary.memory_mb = job_.memory_mb;
-    summary.generations = generations_;
-    summary.restarts = restarts_;
-    AddTimes(workers, summary);
-    AddCost(workers, summary);
+    Summarise(job_,
+              {.workers = std::move(workers),
+               .invocations = std::move(invocations_),
+               .uses = {UseOf(*channel_), UseOf(*run_store_)},
+               .invoked_epoch_ms = invoked_epoch_ms_,
+               .generations = generations_,
+               .restarts = restarts_,
+               .seconds = base::Seconds(Now() - started_)},
+              prices_, summary);
     return summary;
-  }
-
-  void AddTimes(const std::vector<WorkerReport>& workers, report::RunSummary& summary) const {
-    const auto share = 1 / static_cast<double>(workers.size());
-    for (const WorkerReport& worker : workers) {
-      summary.rows += worker.rows;
-      const auto startup_ms = static_cast<double>(worker.started_epoch_ms - invoked_epoch_ms_);
-      summary.time.startup_seconds += share * std::max(0.0, startup_ms) / 1000;
-      summary.time.load_seconds += share * worker.load_seconds;
-      summary.time.compute_seconds += share * worker.compute_seconds;
-      summary.time.synchronise_seconds += share * worker.synchronise_seconds;
-    }
-  }
-
-  void AddCost(const std::vector<WorkerReport>& workers, report::RunSummary& summary) {
-    for (const report::Invocation& invocation : invocations_) {
-      summary.billed_ms += invocation.billed_ms;
-    }
-    std::map<std::string, report::ServiceUse> uses;
-    const auto add = [&](const report::ServiceUse& use) {
-      report::ServiceUse& total = uses[use.service];
-      total.service = use.service;
-      total += use;
-    };
-    for (const WorkerReport& worker : workers) std::ranges::for_each(worker.uses, add);
-    add(UseOf(*channel_));
-    add(UseOf(*run_store_));
-    for (const auto& [service, use] : uses) summary.services.push_back(use);
-    summary.invocations = static_cast<int64_t>(invocations_.size());
-    summary.gb_seconds = report::GbSeconds(invocations_);
-    summary.cost = report::CostOf(prices_, report::Architecture::kX86, invocations_,
-                                  summary.services, CacheNodesOf(base::Seconds(Now() - started_)));
-    summary.prices_as_of = prices_.as_of;
-    summary.prices_region = prices_.region;
   }
 
   faas::Reaper reaper_;  // first: it forks, before there are threads

@@ -12,17 +12,14 @@
 #include "lambdaml/comm/channel.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/checkpointed_generation.h"
+#include "lambdaml/train/job_record.h"
+#include "lambdaml/train/metrics_log.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/service_use.h"
 #include "lambdaml/train/workload.h"
 
 namespace lambdaml::train {
 namespace {
-
-int64_t NowEpochMs() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
 
 uint64_t ResidentBytesMax() {
   rusage usage = {};
@@ -101,8 +98,12 @@ class Worker {
 
   void TrainWith(Peers& peers, CheckpointedGeneration& generation) {
     generation.Join(peers.communicator());
-    const auto result = workload_->Train(
-        peers, generation, [this](const report::EpochRecord& record) { Publish(record); });
+    MetricsLog metrics(job_, *channel_, peers);
+    const auto result =
+        workload_->Train(peers, generation, [&](const report::EpochRecord& record) {
+          metrics.Write(record);
+          Publish(record);
+        });
     report_.is_finished = result.has_value();
     if (!result) return;
     if (job_.worker_index == 0) LeaveModel(*result);
@@ -160,7 +161,12 @@ std::string ProgressKey(const std::string& job_id, int64_t epoch) {
   return fmt::format("{}/progress/{}", job_id, epoch);
 }
 
-WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& environment) {
+WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& given) {
+  WorkerEnvironment environment = given;
+  if (job.ends_at_ms > 0) {
+    environment.deadline =
+        base::Deadline::Earlier(given.deadline, base::Deadline::AtEpochMs(job.ends_at_ms));
+  }
   try {
     return Worker(job, environment).Run();
   } catch (const base::Error& error) {

@@ -31,6 +31,8 @@ enum class LocalSolver { kSgd, kExact };
 enum class KmeansInit { kFirst, kRandom, kPlusPlus, kParallel };
 enum class KeptEpoch { kLast, kBest };
 enum class PlatformKind { kLocal, kAws, kHttp };
+enum class TriggerKind { kLocal, kLambda };
+enum class MetricsKind { kNone, kCloudWatch };
 
 // Unset optionals stand for defaults that depend on other keys or on the data; the trigger's
 // ResolveJob (train/job_defaults.h) settles those that do not need the data.
@@ -76,6 +78,8 @@ struct Job {
   int64_t n_workers = 4;
   std::string channel;
   PlatformKind platform = PlatformKind::kLocal;
+  TriggerKind trigger = TriggerKind::kLocal;
+  MetricsKind metrics = MetricsKind::kNone;
   std::string function_name = "lambdaml";
   std::string function_url;
   std::string run_folder;
@@ -115,9 +119,11 @@ struct Job {
   // One worker's share, set by the trigger.
   std::string job_id;
   int64_t worker_index = 0;
-  std::string model_url;   // where rank 0 leaves the finished model
-  int64_t generation = 0;  // which invocation of the rank this is, if none fails
-  int64_t attempt = 1;     // which one of that generation
+  std::string model_url;    // where rank 0 leaves the finished model
+  int64_t generation = 0;   // which invocation of the rank this is, if none fails
+  int64_t attempt = 1;      // which one of that generation
+  bool is_watched = false;  // the run's store says whether the job is still wanted
+  int64_t ends_at_ms = 0;  // since the Unix epoch: when its trigger must end; 0: not before it does
   std::string origin;      // rank 0: the job as the trigger was given it, as JSON
 };
 

@@ -11,58 +11,12 @@
 #include <utility>
 #include <variant>
 
-#include "lambdaml/base/check.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/spelling.h"
+#include "lambdaml/wire/job_names.h"
 
 namespace lambdaml::wire {
 namespace {
-
-template <typename E>
-using Names = std::vector<std::pair<E, std::string_view>>;
-
-const Names<ModelKind> kModelNames = {{ModelKind::kLr, "lr"},
-                                      {ModelKind::kSvm, "svm"},
-                                      {ModelKind::kSparseLr, "sparse_lr"},
-                                      {ModelKind::kSparseSvm, "sparse_svm"},
-                                      {ModelKind::kKmeans, "kmeans"},
-                                      {ModelKind::kMobileNet, "mobilenet"},
-                                      {ModelKind::kResNet18, "resnet18"},
-                                      {ModelKind::kResNet50, "resnet50"},
-                                      {ModelKind::kResNet50, "resnet"}};  // LambdaML's name
-const Names<DatasetType> kDatasetTypeNames = {{DatasetType::kAuto, "auto"},
-                                              {DatasetType::kDenseLibsvm, "dense_libsvm"},
-                                              {DatasetType::kSparseLibsvm, "sparse_libsvm"},
-                                              {DatasetType::kCifar10, "cifar10"}};
-const Names<Optim> kOptimNames = {
-    {Optim::kGradAvg, "grad_avg"}, {Optim::kModelAvg, "model_avg"}, {Optim::kAdmm, "admm"}};
-const Names<SyncMode> kSyncModeNames = {{SyncMode::kReduce, "reduce"},
-                                        {SyncMode::kReduceScatter, "reduce_scatter"},
-                                        {SyncMode::kAsync, "async"}};
-const Names<Regularizer> kRegularizerNames = {
-    {Regularizer::kNone, "none"}, {Regularizer::kL1, "l1"}, {Regularizer::kL2, "l2"}};
-const Names<LrSchedule> kLrScheduleNames = {{LrSchedule::kConstant, "constant"},
-                                            {LrSchedule::kStep, "step"},
-                                            {LrSchedule::kInverseSqrt, "inverse_sqrt"},
-                                            {LrSchedule::kCosine, "cosine"}};
-const Names<LocalSolver> kLocalSolverNames = {{LocalSolver::kSgd, "sgd"},
-                                              {LocalSolver::kExact, "exact"}};
-const Names<KmeansInit> kKmeansInitNames = {{KmeansInit::kFirst, "first"},
-                                            {KmeansInit::kRandom, "random"},
-                                            {KmeansInit::kPlusPlus, "k-means++"},
-                                            {KmeansInit::kParallel, "k-means||"}};
-const Names<KeptEpoch> kKeptEpochNames = {{KeptEpoch::kLast, "last"}, {KeptEpoch::kBest, "best"}};
-const Names<PlatformKind> kPlatformNames = {
-    {PlatformKind::kLocal, "local"}, {PlatformKind::kAws, "aws"}, {PlatformKind::kHttp, "http"}};
-
-template <typename E>
-std::string_view NameIn(const Names<E>& names, E value) {
-  for (const auto& [candidate, name] : names) {
-    if (candidate == value) return name;
-  }
-  LAMBDAML_CHECK(false && "an enumeration's value without a name");
-  return {};
-}
 
 [[noreturn]] void Refuse(std::string_view origin, std::string_view what) {
   throw base::Error(base::ErrorCode::kInvalidArgument, fmt::format("{}: {}", origin, what));
@@ -96,7 +50,8 @@ struct EnumField {
 using Field = std::variant<TextField, BoolField, IntegerField, NumberField, EnumField<ModelKind>,
                            EnumField<DatasetType>, EnumField<Optim>, EnumField<SyncMode>,
                            EnumField<Regularizer>, EnumField<LrSchedule>, EnumField<LocalSolver>,
-                           EnumField<KmeansInit>, EnumField<KeptEpoch>, EnumField<PlatformKind>>;
+                           EnumField<KmeansInit>, EnumField<KeptEpoch>, EnumField<PlatformKind>,
+                           EnumField<TriggerKind>, EnumField<MetricsKind>>;
 
 struct Row {
   JobOption option;
@@ -298,6 +253,10 @@ void AddFunctionRows(std::vector<Row>& rows) {
                          "what workers synchronise through [a folder in memory]"));
   rows.push_back(MakeRow("platform", G::kFunctions, &Job::platform, kPlatformNames,
                          "where functions run [local]"));
+  rows.push_back(MakeRow("trigger", G::kDetails, &Job::trigger, kTriggerNames,
+                         "what starts the workers and waits for them [local]"));
+  rows.push_back(MakeRow("metrics", G::kDetails, &Job::metrics, kMetricsNames,
+                         "what workers measure, to their log [none]"));
   rows.push_back(MakeRow("function_url", "", G::kFunctions, "URL", TextField{&Job::function_url},
                          "of the functions of --platform http"));
   rows.push_back(MakeRow("run_folder", "", G::kDetails, "URL", TextField{&Job::run_folder},
@@ -376,6 +335,10 @@ void AddInternalRows(std::vector<Row>& rows) {
                          IntegerField{&Job::generation, {0, 9e15}}, "invocation of the rank"));
   rows.push_back(MakeRow("attempt", "", G::kInternal, "N", IntegerField{&Job::attempt, kPositive},
                          "attempt at that invocation"));
+  rows.push_back(MakeRow("is_watched", "", G::kInternal, "true|false", BoolField{&Job::is_watched},
+                         "whether the run's store says that the job is still wanted"));
+  rows.push_back(MakeRow("ends_at_ms", "", G::kInternal, "N",
+                         IntegerField{&Job::ends_at_ms, {0, 9e15}}, "when its trigger must end"));
   rows.push_back(MakeRow("origin", "", G::kInternal, "JSON", TextField{&Job::origin},
                          "the job as the trigger was given it"));
 }

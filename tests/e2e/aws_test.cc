@@ -212,6 +212,34 @@ TEST_F(AwsTest, AJobOnLambdaGivesTheModelOfThisMachineAndLeavesNothing) {
   EXPECT_EQ(CountOf("Invoke"), 3);
 }
 
+TEST_F(AwsTest, AModelOfThisMachineToStartFromIsUploaded) {
+  StartAws({"--worker", LAMBDAML_WORKER});
+  Succeed({"deploy", "--bucket", bucket_, "--timeout", "100"});
+  const std::vector<std::string> before = Objects();
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  const Arguments job = {"train", "--data", "data", "--workers", "2", "--n_admm_epochs", "3"};
+  Succeed(Join(job, Arguments{"--output", "first.model"}));
+  const Arguments on = Join(job, Arguments{"--init_model", "first.model"});
+  Succeed(Join(on, Arguments{"--output", "local.model"}));
+  Succeed(Join(on, Arguments{"--output", "aws.model", "--platform", "aws"}));
+  EXPECT_EQ(Read("aws.model"), Read("local.model"));
+  EXPECT_EQ(Objects(), before);
+}
+
+TEST_F(AwsTest, AnotherVersionOfTheWorkerIsRefused) {
+  StartAws({"--worker", LAMBDAML_WORKER});
+  Succeed({"deploy", "--bucket", bucket_});
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  // As a newer lambdaml, whose worker differs by a byte, meets an older function.
+  const Outcome refused = RunShell(
+      "mkdir newer && cp $(dirname $LAMBDAML)/lambdaml* newer && echo >> newer/lambdaml-worker && "
+      "exec newer/lambdaml train --data data --platform aws");
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("another version of the worker"), HasSubstr("lambdaml deploy")));
+  EXPECT_EQ(CountOf("Invoke"), 0);
+}
+
 TEST_F(AwsTest, WhatCannotWorkIsSaidBeforeAnyWorkerIsInvoked) {
   StartAws({"--worker", LAMBDAML_WORKER, "--concurrency", "10"});
   Write("data", SeparableSample({.rows = 101, .density = 0.6}));

@@ -51,6 +51,46 @@ TEST_F(HttpPlatformTest, GivesTheModelOfTheLocalPlatformAndWorkersServeTheNextJo
   }
 }
 
+TEST_F(HttpPlatformTest, WorkersWriteMetricsForCloudWatchWhenAskedTo) {
+  const int port = FreePort();
+  workers_.push_back(std::make_unique<ServerProcess>(
+      ProgramOptions{
+          .program = "/bin/sh",
+          .arguments = {"-c", fmt::format("exec {} > {}", LAMBDAML_WORKER, Path("said"))},
+          .environment = {fmt::format("PORT={}", port)},
+          .working_directory = "/"},
+      [port] { return AcceptsConnections(port); }));
+  const Arguments job = {"train",
+                         "--data",
+                         "data",
+                         "--workers",
+                         "1",
+                         "--optim",
+                         "grad_avg",
+                         "--lr",
+                         "0.1",
+                         "--n_epochs",
+                         "3",
+                         "--platform",
+                         "http",
+                         "--function_url",
+                         fmt::format("http://127.0.0.1:{}", port)};
+  Succeed(Join(job, Arguments{"--output", "plain.model"}));
+  EXPECT_EQ(Read("said"), "") << "off by default: logs cost";
+  Succeed(Join(job, Arguments{"--output", "m.model", "--metrics", "cloudwatch", "--log", "log"}));
+  const std::vector<std::string> lines = ReadLines("said");
+  ASSERT_EQ(lines.size(), 3U);
+  const std::vector<base::Json> log = Log("log");
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const base::Json line = base::Json::Parse(lines[i], "metrics");
+    EXPECT_EQ(line.At("Epoch").AsInteger(), static_cast<int64_t>(i) + 1);
+    EXPECT_EQ(line.At("Loss").AsNumber(), log[i].At("loss").AsNumber());
+    EXPECT_EQ(line.At("_aws").At("CloudWatchMetrics").AsArray().size(), 1U);
+    EXPECT_GT(line.At("RoundTime").AsNumber(), 0);
+  }
+  EXPECT_GT(base::Json::Parse(lines.back(), "metrics").At("BytesWritten").AsNumber(), 0);
+}
+
 TEST_F(HttpPlatformTest, MistakesAreSaid) {
   const Arguments job = {"train", "--data", "data", "--platform", "http"};
   Refuse(job, 2, {"--function_url"});

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "e2e/workbench.h"
+#include "support/servers/rgw_server.h"
 
 namespace lambdaml::test {
 namespace {
@@ -19,6 +20,10 @@ constexpr uint64_t kZipBytesMax = 50'000'000;
 
 class PackageTest : public Workbench {
  protected:
+  static void SetUpTestSuite() {
+    if (RgwServer::IsInstalled()) RgwServer::Shared();
+  }
+
   // The lines that run_package.py prints for the payloads; nothing if this user may not isolate.
   std::vector<std::string> RunPackage(const Arguments& payloads) {
     base::MakeDirectories(Path("functions_tmp"));
@@ -52,6 +57,42 @@ TEST_F(PackageTest, ThePackagedWorkerTrainsWhereThereIsNothingElse) {
   EXPECT_EQ(report.At("outcome").At("accuracy").AsNumber(), 1);
   EXPECT_TRUE(Exists("functions_tmp/run/model"));
   EXPECT_THAT(answers[1], AllOf(HasSubstr("error {"), HasSubstr("InvalidArgument")));
+}
+
+// oneDNN and OpenMP are loaded when a job first wants a network.
+TEST_F(PackageTest, ThePackagedWorkerTrainsANetwork) {
+  Succeed({"package"});
+  Succeed({"data", "generate", "cifar10", "--rows", "64", "--output", "images"});
+  Succeed({"data", "split", "images", "--parts", "1", "--output", "functions_tmp/shards"});
+  const std::vector<std::string> answers = RunPackage(
+      {R"({"model":"mobilenet","data":"/tmp/shards","n_workers":1,"optim":"grad_avg",)"
+       R"("n_epochs":1,"batch_size":32,"lr":0.01,"momentum":0.9,"regularizer":"none","lambda":0,)"
+       R"("keep":"last","job_id":"packaged","channel":"file:///tmp/channel",)"
+       R"("model_url":"file:///tmp/run"})"});
+  if (answers.empty()) GTEST_SKIP() << "neither root nor user namespaces: cannot change the root";
+  EXPECT_THAT(answers.at(0), ::testing::StartsWith("response "));
+  EXPECT_TRUE(Exists("functions_tmp/run/model"));
+}
+
+// libcurl and what it stands on are loaded when a job first wants a service.
+TEST_F(PackageTest, ThePackagedWorkerTrainsOverS3) {
+  if (!RgwServer::IsInstalled()) GTEST_SKIP() << RgwServer::kMissing;
+  for (const std::string& variable : RgwServer::Shared().Environment()) {
+    const size_t equals = variable.find('=');
+    SetEnvironment(variable.substr(0, equals), variable.substr(equals + 1));
+  }
+  const std::string bucket = RgwServer::Shared().MakeBucket();
+  Succeed({"package"});
+  Succeed(
+      {"data", "generate", "blobs", "--rows", "300", "--n_classes", "2", "--output", "b.libsvm"});
+  Succeed({"data", "split", "b.libsvm", "--parts", "1", "--output", "functions_tmp/shards"});
+  const std::vector<std::string> answers = RunPackage({fmt::format(
+      R"({{"model":"lr","data":"/tmp/shards","n_workers":1,"optim":"admm","job_id":"packaged",)"
+      R"("channel":"s3://{0}/channel","model_url":"s3://{0}/run"}})",
+      bucket)});
+  if (answers.empty()) GTEST_SKIP() << "neither root nor user namespaces: cannot change the root";
+  EXPECT_THAT(answers.at(0), ::testing::StartsWith("response "));
+  Succeed({"evaluate", "s3://" + bucket + "/run/model", "--data", "b.libsvm"});
 }
 
 TEST_F(PackageTest, EqualInputsGiveEqualBytesAndTheHashIsShown) {

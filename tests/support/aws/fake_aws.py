@@ -2,13 +2,14 @@
 
 Usage: fake_aws.py PORT RECORD [--key ID=SECRET] [--bucket NAME] [--fail RESOURCE=REASON]...
                    [--throttle N] [--concurrency N] [--logs FILE] [--forward HOST:PORT]
-                   [--worker PROGRAM]
+                   [--worker PROGRAM] [--secret NAME=VALUE]...
 
   --forward HOST:PORT   gets Lambda's Invoke requests, and those to "/", which stand for the URL of a
                         function, once they have been checked
 
   --worker PROGRAM      runs an environment of its own for each Invoke request, with AWS_… of this
-                        process's environment
+                        process's environment and the variables of the function; it finds Lambda here
+  --secret NAME=VALUE   of Secrets Manager, for references in templates
 
 Every request must be signed for the key; botocore computes each signature anew. Parameters must
 satisfy botocore's model of the service. RECORD gets a JSON line for each request: its service,
@@ -101,17 +102,21 @@ def forward(endpoint, method, target, headers, body):
     return answer.status, answer.read(), answer.getheader("Content-Type"), extra
 
 
-def run_worker(program, memory_mb, invocation_type, payload):
+def run_worker(program, lambda_port, function, invocation_type, payload):
     """Lambda's answer to Invoke: a fresh environment serves it over the Runtime API."""
     api = runtime_api.RuntimeApi()
+    memory_mb = int(function["MemorySize"])
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    environment.update(function["Environment"]["Variables"])
     environment.update(AWS_LAMBDA_RUNTIME_API=api.endpoint, TMPDIR="/tmp",
-                       AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(memory_mb))
+                       AWS_LAMBDA_FUNCTION_NAME=function["FunctionName"],
+                       AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(memory_mb),
+                       AWS_ENDPOINT_URL_LAMBDA=f"http://127.0.0.1:{lambda_port}")
     process = subprocess.Popen([program], env=environment, stderr=subprocess.DEVNULL)
 
     def wait():
         try:
-            return api.invoke(payload, timeout_s=120)
+            return api.invoke(payload, timeout_s=int(function["Timeout"]))
         finally:
             process.kill()
             process.wait()
@@ -136,13 +141,15 @@ class FakeAws:
     def __init__(self, options):
         self.forward = options.forward
         self.worker = options.worker
+        self.port = options.port
         self.keys = dict([options.key.split("=", 1)])
         self.throttle = options.throttle
         self.seen = {}
         self.record = open(options.record, "a", encoding="utf-8")  # until the process ends
         self.lock = threading.Lock()
         formation = stacks.CloudFormation(dict(pair.split("=", 1) for pair in options.fail),
-                                          options.bucket)
+                                          options.bucket,
+                                          dict(pair.split("=", 1) for pair in options.secret))
         self.services = {"cloudformation": formation, "sts": Sts(), "logs": Logs(options.logs),
                          "lambda": Lambda(formation, options.concurrency)}
 
@@ -181,8 +188,7 @@ class FakeAws:
                 self.record.write(json.dumps(note) + "\n")
                 self.record.flush()
         # Functions run side by side.
-        return run_worker(self.worker, int(function["MemorySize"]),
-                          parameters.get("InvocationType"), body)
+        return run_worker(self.worker, self.port, function, parameters.get("InvocationType"), body)
 
 
 def main():
@@ -197,6 +203,7 @@ def main():
     parser.add_argument("--logs")
     parser.add_argument("--forward")
     parser.add_argument("--worker")
+    parser.add_argument("--secret", action="append", default=[])
     fake = FakeAws(parser.parse_args())
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -155,11 +155,12 @@ class Stack:
 class CloudFormation:
     """The operations, by name. failing: resource to the reason why it cannot be made."""
 
-    def __init__(self, failing, bucket):
+    def __init__(self, failing, bucket, secrets):
         self.stacks = []  # deleted ones, too
         self.change_sets = {}
         self.failing = failing
         self.bucket = bucket  # that stands for one made by a stack
+        self.secrets = secrets
 
     def find(self, name):
         for stack in self.stacks:
@@ -172,8 +173,19 @@ class CloudFormation:
         for stack in self.stacks:
             for kind, properties in stack.resources.values():
                 if kind == "AWS::Lambda::Function" and properties["FunctionName"] == name:
-                    return properties
+                    return self._with_secrets(properties)
         return None
+
+    def _with_secrets(self, value):
+        """The value with its dynamic references to secrets resolved, as resources get it."""
+        if isinstance(value, dict):
+            return {key: self._with_secrets(member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [self._with_secrets(member) for member in value]
+        if not isinstance(value, str):
+            return value
+        return re.sub(r"\{\{resolve:secretsmanager:([^}]+)\}\}",
+                      lambda match: self.secrets[match.group(1)], value)
 
     def _look(self, stack):
         for logical_id, kind, status in stack.work[:RESOURCES_PER_LOOK]:

@@ -53,9 +53,9 @@ def main(archive, root, tmp, *payloads):
         "LAMBDA_TASK_ROOT": "/var/task", "_HANDLER": "train", "TZ": ":UTC",
         "LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/task:/var/task/lib",
         "PATH": "/usr/local/bin:/usr/bin/:/bin:/opt/bin"}
-    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
+    # As of a function's role, and the services' places.
+    environment.update((name, value) for name, value in os.environ.items()
+                       if name.startswith("AWS_") or name.endswith("SAN_OPTIONS"))
     function = subprocess.Popen(
         ["unshare", "--user", "--map-root-user", "--mount", "--kill-child", "--fork",
          "/bin/sh", "-c", START, "sh", str(root), str(tmp),

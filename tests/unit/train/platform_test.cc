@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/train/aws_platform.h"
+#include "lambdaml/train/billed_invoker.h"
 
 namespace lambdaml::train {
 namespace {
