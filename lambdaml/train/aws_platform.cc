@@ -140,6 +140,7 @@ std::unique_ptr<Platform> MakeAwsPlatform(wire::Job& job, const std::string& wor
   CheckReach(function, job);
   CheckSelfInvoke(function, job);
   job.memory_mb = function.memory_mb;
+  job.architecture = function.architecture == "arm64" ? function.architecture : "";
   job.timeout_s = std::min(job.timeout_s, static_cast<double>(function.timeout_seconds));
   const auto jobs = function.environment.find(kJobsVariable);
   std::string shared_folder = job.run_folder;

@@ -38,9 +38,9 @@ class Platform {
 };
 
 // The platform of job.platform. Checks what can be known before any data are read and any money is
-// spent, and takes into the job what the platform decides (a deployed function's memory and
-// time-out). worker_program: of local functions, and to tell a deployed one's version by.
-// Errors: kInvalidArgument, kNotFound (no function), kPermissionDenied (credentials),
+// spent, and takes into the job what the platform decides (a deployed function's memory,
+// time-out and architecture). worker_program: of local functions, and to tell a deployed one's
+// version by. Errors: kInvalidArgument, kNotFound (no function), kPermissionDenied (credentials),
 // kResourceExhausted (the quota of executions is below the workers), those of the services.
 std::unique_ptr<Platform> MakePlatform(wire::Job& job, const std::string& worker_program);
 

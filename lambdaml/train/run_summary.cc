@@ -13,6 +13,10 @@
 namespace lambdaml::train {
 namespace {
 
+report::Architecture ArchitectureOf(const wire::Job& job) {
+  return job.architecture == "arm64" ? report::Architecture::kArm : report::Architecture::kX86;
+}
+
 void AddTimes(const RunFigures& figures, report::RunSummary& summary) {
   const auto share = 1 / static_cast<double>(figures.workers.size());
   for (const WorkerReport& worker : figures.workers) {
@@ -41,8 +45,8 @@ void AddCost(const wire::Job& job, const RunFigures& figures, const report::Pric
   for (const auto& [service, use] : uses) summary.services.push_back(use);
   summary.invocations = static_cast<int64_t>(figures.invocations.size());
   summary.gb_seconds = report::GbSeconds(figures.invocations);
-  summary.cost = report::CostOf(prices, report::Architecture::kX86, figures.invocations,
-                                summary.services, CacheNodesOf(job, figures.seconds));
+  summary.cost = report::CostOf(prices, ArchitectureOf(job), figures.invocations, summary.services,
+                                CacheNodesOf(job, figures.seconds));
   summary.prices_as_of = prices.as_of;
   summary.prices_region = prices.region;
 }
@@ -61,10 +65,15 @@ std::optional<report::CacheNodes> CacheNodesOf(const wire::Job& job, double seco
   return report::CacheNodes{.type = job.cache_node, .count = count, .seconds = seconds};
 }
 
+void CheckPrices(const wire::Job& job, const report::Prices& prices, std::string_view service) {
+  const report::ServiceUse use = {.service = std::string(service)};
+  report::CostOf(prices, ArchitectureOf(job), {}, std::span(&use, 1), CacheNodesOf(job, 0));
+}
+
 double DollarsSoFar(const wire::Job& job, const report::Prices& prices,
                     std::span<const report::Invocation> invocations, double seconds) {
-  return report::TotalDollars(report::CostOf(prices, report::Architecture::kX86, invocations, {},
-                                             CacheNodesOf(job, seconds)));
+  return report::TotalDollars(
+      report::CostOf(prices, ArchitectureOf(job), invocations, {}, CacheNodesOf(job, seconds)));
 }
 
 void CheckLimits(const wire::Job& job, double seconds, const std::function<double()>& dollars,

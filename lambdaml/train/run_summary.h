@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/report/cost.h"
@@ -32,6 +33,10 @@ report::Prices PricesOf(const wire::Job& job);
 
 // The nodes of the job's channel, if it says which.
 std::optional<report::CacheNodes> CacheNodesOf(const wire::Job& job, double seconds);
+
+// Nothing is lost at the end of a run for want of a price. Errors: kInvalidArgument if `prices` do
+// not know the channel's service or its nodes.
+void CheckPrices(const wire::Job& job, const report::Prices& prices, std::string_view service);
 
 // What a run under way has cost: functions and cache nodes; its requests are known to its workers
 // only.

@@ -319,6 +319,7 @@ class Run {
     if (job_.channel.empty()) {
       job_.channel = is_shared_ ? UrlIn(job_.model_url, "channel") : run_->channel();
     }
+    if (IsHandedOver() && !place::IsLocal(job_.channel)) return CheckHandedOverChannel();
     channel_ = comm::OpenChannel(job_.channel, net::kFirstContactMax);
     if (channel_->service() == "file") {
       job_.channel = channel_->url();  // a relative path means another place to the workers
@@ -326,26 +327,18 @@ class Run {
       const std::string folder(channel_->url().substr(std::string_view("file://").size()));
       reaper_.DeleteAtEnd(fmt::format("{}/{}", folder, job_.job_id));
     }
-    CheckPrices();
-    if (IsHandedOver()) return CheckHandedOverChannel();
+    CheckPrices(job_, prices_, channel_->service());
     channel_->Prepare(job_.job_id, base::Deadline::After(kPrepareTimeout));
     channel_is_clean_ = false;
   }
 
-  // A trigger that is a function prepares the channel itself: it may be where only functions reach
-  // it. What it made it could not delete, being another invocation by then.
+  // A trigger that is a function opens and prepares the channel itself: it may be where only
+  // functions reach it. What it made it could not delete, being another invocation by then.
   void CheckHandedOverChannel() const {
     if (job_.channel.find("create=true") == std::string::npos) return;
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       "--trigger lambda: the tables of --channel must be there; leave create=true "
                       "out");
-  }
-
-  // Nothing is lost at the end of a run for want of a price.
-  void CheckPrices() const {
-    const report::ServiceUse use = {.service = std::string(channel_->service())};
-    report::CostOf(prices_, report::Architecture::kX86, {}, std::span(&use, 1),
-                   CacheNodesOf(job_, 0));
   }
 
   // Deletes what the run left in a channel that outlives it, once. Never throws: the model, or the

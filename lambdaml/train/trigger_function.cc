@@ -91,6 +91,7 @@ class Hop {
   void Train() {
     ThrowIfCancelled();
     channel_ = comm::OpenChannel(job_.channel, net::kFirstContactMax);
+    CheckPrices(job_, prices_, channel_->service());
     checkpoints_.emplace(job_.checkpoint, job_.job_id);
     invoker_ = MakeInvoker();
     if (state_.ranks.empty()) {

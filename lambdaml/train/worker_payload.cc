@@ -17,6 +17,7 @@ std::string WorkerPayload(const wire::Job& job, int64_t rank, int64_t generation
   payload.prices.clear();
   payload.function_url.clear();
   payload.run_folder.clear();
+  payload.architecture.clear();
   payload.trigger = wire::TriggerKind::kLocal;
   return wire::JobToJson(payload).Dump();
 }

@@ -119,10 +119,11 @@ struct Job {
   // One worker's share, set by the trigger.
   std::string job_id;
   int64_t worker_index = 0;
-  std::string model_url;    // where rank 0 leaves the finished model
-  int64_t generation = 0;   // which invocation of the rank this is, if none fails
-  int64_t attempt = 1;      // which one of that generation
-  bool is_watched = false;  // the run's store says whether the job is still wanted
+  std::string model_url;     // where rank 0 leaves the finished model
+  int64_t generation = 0;    // which invocation of the rank this is, if none fails
+  int64_t attempt = 1;       // which one of that generation
+  std::string architecture;  // of the functions, as Lambda names it; empty: x86_64
+  bool is_watched = false;   // the run's store says whether the job is still wanted
   int64_t ends_at_ms = 0;  // since the Unix epoch: when its trigger must end; 0: not before it does
   std::string origin;      // rank 0: the job as the trigger was given it, as JSON
 };

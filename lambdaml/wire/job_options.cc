@@ -335,6 +335,8 @@ void AddInternalRows(std::vector<Row>& rows) {
                          IntegerField{&Job::generation, {0, 9e15}}, "invocation of the rank"));
   rows.push_back(MakeRow("attempt", "", G::kInternal, "N", IntegerField{&Job::attempt, kPositive},
                          "attempt at that invocation"));
+  rows.push_back(MakeRow("architecture", "", G::kInternal, "NAME", TextField{&Job::architecture},
+                         "of the functions, for their price"));
   rows.push_back(MakeRow("is_watched", "", G::kInternal, "true|false", BoolField{&Job::is_watched},
                          "whether the run's store says that the job is still wanted"));
   rows.push_back(MakeRow("ends_at_ms", "", G::kInternal, "N",

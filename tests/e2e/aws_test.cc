@@ -226,6 +226,19 @@ TEST_F(AwsTest, AModelOfThisMachineToStartFromIsUploaded) {
   EXPECT_EQ(Objects(), before);
 }
 
+TEST_F(AwsTest, FunctionsOnArmAreBilledAsSuch) {
+  StartAws({"--worker", LAMBDAML_WORKER});
+  Succeed({"deploy", "--bucket", bucket_, "--architecture", "arm64", "--package", "one.zip"});
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  Succeed({"train", "--data", "data", "--workers", "2", "--n_admm_epochs", "3", "--output", "m",
+           "--platform", "aws", "--log", "log"});
+  const base::Json summary = Log("log").back();
+  const base::Json& lambda = summary.At("cost").AsArray().at(0);
+  const double requests = 2 * 0.2e-6;
+  EXPECT_NEAR(lambda.At("dollars").AsNumber(),
+              summary.At("gb_seconds").AsNumber() * 0.0000133334 + requests, 1e-9);
+}
+
 TEST_F(AwsTest, AnotherVersionOfTheWorkerIsRefused) {
   StartAws({"--worker", LAMBDAML_WORKER});
   Succeed({"deploy", "--bucket", bucket_});

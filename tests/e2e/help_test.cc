@@ -51,7 +51,7 @@ TEST_F(HelpTest, EveryCommandHasOneThatFitsTwoScreensAndShowsAnExample) {
         Arguments{"data"}, Arguments{"data", "describe"}, Arguments{"data", "split"},
         Arguments{"data", "convert"}, Arguments{"data", "generate"}, Arguments{"package"},
         Arguments{"ps"}, Arguments{"deploy"}, Arguments{"destroy"}, Arguments{"status"},
-        Arguments{"logs"}}) {
+        Arguments{"logs"}, Arguments{"cancel"}}) {
     std::string name = "help";
     std::string line = "lambdaml";
     for (const std::string& word : command) {
