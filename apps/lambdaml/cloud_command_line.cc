@@ -99,7 +99,7 @@ void CloudCommandLine::AddStatus(CLI::App& app) {
       ->type_name("PLACE");
   status_app_->add_option("--epochs", status_.epochs, "how many of the last epochs to show [20]")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{0}, int64_t{1000000}));
+      ->check(CLI::Range(int64_t{0}, int64_t{1000000}).description(""));
   status_app_->footer(
       "Examples:\n"
       "  lambdaml status --region eu-central-1\n"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ namespace {
 
 using lambdaml::base::Error;
 using lambdaml::base::ErrorCode;
+using lambdaml::base::Log;
+using lambdaml::base::LogLevel;
 
 // Lambda gives one CPU for each 1,769 MB (Lambda developer guide, "Configure function memory"); the
 // number of CPUs that the machine shows says nothing about the function's share of them.
@@ -56,6 +59,7 @@ std::string RunTrigger(const lambdaml::train::TriggerHop& hop,
             .invocation = invocation.request_id,
             .memory_mb = NumberIn("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").value_or(0),
             .deadline = invocation.deadline});
+  Log(LogLevel::kInfo, said);
   return lambdaml::base::Json(said).Dump();
 }
 
@@ -63,9 +67,17 @@ std::string HandleInvocation(const lambdaml::faas::Invocation& invocation) {
   const auto json = lambdaml::base::Json::Parse(invocation.payload, "payload");
   if (const auto hop = lambdaml::train::TriggerHopIn(json)) return RunTrigger(*hop, invocation);
   const lambdaml::wire::Job job = lambdaml::wire::JobFromJson(json, "payload");
-  const lambdaml::train::WorkerReport report = lambdaml::train::RunWorker(
-      job, {.thread_count = ThreadCount(), .deadline = invocation.deadline});
-  return lambdaml::train::ToJson(report).Dump();
+  try {
+    const lambdaml::train::WorkerReport report = lambdaml::train::RunWorker(
+        job, {.thread_count = ThreadCount(), .deadline = invocation.deadline});
+    return lambdaml::train::ToJson(report).Dump();
+  } catch (const Error& error) {
+    // The trigger is told as well, but `lambdaml logs JOB` knows the job's lines by its name.
+    Log(LogLevel::kError,
+        fmt::format("job {}, worker {}, generation {}, attempt {}: {}", job.job_id,
+                    job.worker_index, job.generation, job.attempt, error.message()));
+    throw;
+  }
 }
 
 // Where to listen: PORT, as container platforms set it, of this machine only unless told otherwise,
@@ -91,7 +103,7 @@ int main() {
     }
     lambdaml::faas::ServeHttp(AddressToServe(), kRequestTimeMax, HandleInvocation);
   } catch (const Error& error) {
-    lambdaml::base::Log(lambdaml::base::LogLevel::kError, error.message());
+    Log(LogLevel::kError, error.message());
     return error.code() == ErrorCode::kInvalidArgument ? 2 : 4;
   }
 }

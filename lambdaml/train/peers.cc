@@ -1,10 +1,12 @@
 #include "lambdaml/train/peers.h"
 
+#include <utility>
+
 namespace lambdaml::train {
 namespace {
 
 comm::Membership MembershipOf(const wire::Job& job, const base::Deadline& end,
-                              CheckpointedGeneration* generation) {
+                              CheckpointedGeneration* generation, JobWatch* watch) {
   comm::Membership membership = {.job = job.job_id,
                                  .rank = static_cast<int>(job.worker_index),
                                  .worker_count = static_cast<int>(job.n_workers),
@@ -12,6 +14,12 @@ comm::Membership MembershipOf(const wire::Job& job, const base::Deadline& end,
                                  .start_timeout = base::FromSeconds(job.start_timeout_s),
                                  .end = end};
   if (generation != nullptr) generation->Describe(membership);
+  if (watch != nullptr && job.is_watched) {
+    membership.is_left_behind = [watch, asked = std::move(membership.is_left_behind)] {
+      watch->ThrowIfUnwanted();
+      return asked && asked();
+    };
+  }
   return membership;
 }
 
@@ -23,9 +31,9 @@ comm::Pattern PatternOf(const wire::Job& job) {
 }  // namespace
 
 Peers::Peers(const wire::Job& job, comm::Channel& channel, const base::Deadline& end,
-             CheckpointedGeneration* generation)
+             CheckpointedGeneration* generation, JobWatch* watch)
     : channel_(channel),
-      membership_(MembershipOf(job, end, generation)),
+      membership_(MembershipOf(job, end, generation, watch)),
       communicator_(channel.MakeCommunicator(PatternOf(job), membership_)) {}
 
 comm::SharedModel& Peers::MakeSharedModel(size_t length) {

@@ -7,6 +7,7 @@
 #include "lambdaml/base/clock.h"
 #include "lambdaml/comm/channel.h"
 #include "lambdaml/train/checkpointed_generation.h"
+#include "lambdaml/train/job_watch.h"
 #include "lambdaml/wire/job.h"
 
 namespace lambdaml::train {
@@ -15,9 +16,10 @@ namespace lambdaml::train {
 class Peers {
  public:
   // The channel and the generation must live as long; `end` is that of this worker's invocation.
-  // Without a generation it is taken to outlast the job. Nothing is asked of the channel yet.
+  // Without a generation it is taken to outlast the job. Whoever waits for a peer asks the watch,
+  // if there is one. Nothing is asked of the channel yet.
   Peers(const wire::Job& job, comm::Channel& channel, const base::Deadline& end,
-        CheckpointedGeneration* generation = nullptr);
+        CheckpointedGeneration* generation = nullptr, JobWatch* watch = nullptr);
 
   // In the job's pattern.
   comm::Communicator& communicator() { return *communicator_; }

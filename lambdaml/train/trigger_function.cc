@@ -123,34 +123,44 @@ class Hop {
     wire::Job job = job_;
     job.ends_at_ms =
         NowEpochMs() + std::chrono::floor<std::chrono::milliseconds>(for_workers).count();
-    Gang gang(
-        *invoker_,
-        {.function_name = environment_.function_name,
-         .worker_count = job_.n_workers,
-         .begin = state_.ranks,
-         .last_generation =
-             std::ranges::max(state_.ranks, {}, &RankProgress::generation).generation,
-         .last_start = workers_end,
-         .max_restarts = job_.max_restarts,
-         .patience = environment_.deadline.Remaining(),
-         .payload_of =
-             [&job](int64_t rank, int64_t generation, int64_t attempt) {
-               return WorkerPayload(job, rank, generation, attempt);
-             },
-         .on_restart =
-             [](const std::string& message) { base::Log(base::LogLevel::kWarning, message); }});
+    Gang gang(*invoker_,
+              {.function_name = environment_.function_name,
+               .worker_count = job_.n_workers,
+               .begin = state_.ranks,
+               .last_generation =
+                   std::ranges::max(state_.ranks, {}, &RankProgress::generation).generation,
+               .last_start = workers_end,
+               .max_restarts = job_.max_restarts,
+               .patience = environment_.deadline.Remaining(),
+               .payload_of =
+                   [&job](int64_t rank, int64_t generation, int64_t attempt) {
+                     return WorkerPayload(job, rank, generation, attempt);
+                   },
+               .on_restart =
+                   [this](const std::string& message) {
+                     base::Log(base::LogLevel::kWarning,
+                               fmt::format("job {}: {}", hop_.job_id, message));
+                   }});
     try {
       WaitFor(gang, workers_end);
     } catch (...) {
       gang.Stop();
-      // Workers that see that nobody wants the job any more leave nothing behind.
-      record_.DeleteRunning(Soon());
-      gang.WaitUntilIdle(std::min(kFarewell, environment_.deadline.Remaining() - reserve_ / 2));
+      Dismiss(gang);
       cancelled_ = true;  // ends the calls under way
       throw;
     }
     state_.restarts += gang.restarts();
     state_.ranks = gang.TakeProgress();
+  }
+
+  // Workers that see that nobody wants the job any more end, and leave nothing behind.
+  void Dismiss(Gang& gang) {
+    try {
+      record_.DeleteRunning(Soon());
+      gang.WaitUntilIdle(std::min(kFarewell, environment_.deadline.Remaining() - reserve_ / 2));
+    } catch (const base::Error&) {
+      // They end when their peers do not answer.
+    }
   }
 
   void WaitFor(Gang& gang, const base::Deadline& workers_end) {

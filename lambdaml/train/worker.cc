@@ -13,6 +13,7 @@
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/train/job_record.h"
+#include "lambdaml/train/job_watch.h"
 #include "lambdaml/train/metrics_log.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/service_use.h"
@@ -39,7 +40,8 @@ class Worker {
         run_store_(store::OpenStore(job.model_url)),
         // A payload that no trigger of ours has made may not say.
         checkpoints_(job.checkpoint.empty() ? job.model_url : job.checkpoint, job.job_id),
-        workload_(WorkloadOf(job.model).at_worker(job_, pool_)) {
+        workload_(WorkloadOf(job.model).at_worker(job_, pool_)),
+        watch_(*run_store_, job_) {
     report_.started_epoch_ms = NowEpochMs();
     report_.rank = job.worker_index;
   }
@@ -85,11 +87,12 @@ class Worker {
       report_.is_finished = false;
       return true;
     }
-    Peers peers(job_, *channel_, environment_.deadline, generation.get());
+    Peers peers(job_, *channel_, environment_.deadline, generation.get(), &watch_);
     try {
       TrainWith(peers, *generation);
-    } catch (const base::Error&) {
-      if (!generation->IsLeftBehind()) throw;
+    } catch (const base::Error& error) {
+      const bool is_cancelled = error.code() == base::ErrorCode::kCancelled;
+      if (is_cancelled || !generation->IsLeftBehind()) throw;
       return false;
     }
     report_.synchronise_seconds += base::Seconds(peers.communicating());
@@ -99,11 +102,11 @@ class Worker {
   void TrainWith(Peers& peers, CheckpointedGeneration& generation) {
     generation.Join(peers.communicator());
     MetricsLog metrics(job_, *channel_, peers);
-    const auto result =
-        workload_->Train(peers, generation, [&](const report::EpochRecord& record) {
-          metrics.Write(record);
-          Publish(record);
-        });
+    WatchedGeneration watched(generation, watch_);
+    const auto result = workload_->Train(peers, watched, [&](const report::EpochRecord& record) {
+      metrics.Write(record);
+      Publish(record);
+    });
     report_.is_finished = result.has_value();
     if (!result) return;
     if (job_.worker_index == 0) LeaveModel(*result);
@@ -149,6 +152,7 @@ class Worker {
   std::unique_ptr<store::Store> run_store_;  // for the trigger: progress, model, outcome
   Checkpoints checkpoints_;
   const std::unique_ptr<WorkerWorkload> workload_;
+  JobWatch watch_;
   std::string history_;  // rank 0: the records of all epochs so far, a line each
   WorkerReport report_;
 };

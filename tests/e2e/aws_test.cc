@@ -1,5 +1,6 @@
 // deploy, status, logs and destroy against a strict stand-in for AWS and a real S3 server.
 #include <algorithm>
+#include <csignal>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -210,6 +211,24 @@ TEST_F(AwsTest, AJobOnLambdaGivesTheModelOfThisMachineAndLeavesNothing) {
   EXPECT_THAT(said, AllOf(HasSubstr("3 invocations of 1,769 MB"), HasSubstr("lambda $")));
   EXPECT_EQ(Objects(), before) << "the run's folder is deleted";
   EXPECT_EQ(CountOf("Invoke"), 3);
+}
+
+// Workers cannot be ended from outside; they look whether their job is still wanted.
+TEST_F(AwsTest, AnInterruptedRunsWorkersEndByThemselvesAndLeaveNothing) {
+  StartAws({"--worker", LAMBDAML_WORKER});
+  Succeed({"deploy", "--bucket", bucket_});
+  const std::vector<std::string> before = Objects();
+  Write("data", SeparableSample({.rows = 101, .density = 0.6}));
+  const auto run =
+      Start({"train", "--data", "data", "--workers", "2", "--optim", "grad_avg", "--lr", "0.1",
+             "--n_epochs", "1000000", "--platform", "aws", "--max_restarts", "0"});
+  run->WaitUntil([&] { return run->out().find("\n    2 ") != std::string::npos; }, kSoon);
+  EXPECT_EQ(ChildrenOf(aws_->pid()).size(), 2U);
+  ::kill(run->pid(), SIGINT);
+  const ProgramResult ended = run->Wait(kSoon);
+  EXPECT_EQ(ended.status.ToString(), "exit status 130") << ended.err;
+  EXPECT_TRUE(ChildrenOf(aws_->pid()).empty()) << "workers go on";
+  EXPECT_EQ(Objects(), before);
 }
 
 TEST_F(AwsTest, AModelOfThisMachineToStartFromIsUploaded) {

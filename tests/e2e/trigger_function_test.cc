@@ -205,6 +205,12 @@ TEST_F(AwsTriggerTest, ACancelledJobEnds) {
   EXPECT_THAT(cancelled.out, HasSubstr("is over: cancelled")) << cancelled.err;
   const ProgramResult ended = run->Wait(kSoon);
   EXPECT_THAT(ended.err, HasSubstr("the job was cancelled"));
+  // Long before their --round_timeout of 300 s.
+  const base::Deadline deadline = base::Deadline::After(std::chrono::seconds(60));
+  while (!ChildrenOf(aws_->pid()).empty() && !deadline.Expired()) {
+    base::SystemClock().SleepFor(std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(ChildrenOf(aws_->pid()).empty()) << "workers go on";
   EXPECT_FALSE(Exists("never.model"));
   Refuse({"cancel", "lambdaml-nosuch"}, 3, {"there is no job lambdaml-nosuch"});
 }

@@ -29,6 +29,9 @@ class FakeAws {
   // "AWS_…=value", with which programs find it; S3 is elsewhere.
   std::vector<std::string> Environment() const;
 
+  // Functions that run are its children.
+  pid_t pid() const { return process_->pid(); }
+
   // The requests so far: service, operation, parameters, answer.
   std::vector<base::Json> Requests() const;
 
