@@ -31,8 +31,6 @@ using base::ErrorCode;
 constexpr base::Duration kTimeout = std::chrono::minutes(1);
 constexpr base::Duration kPoll = std::chrono::milliseconds(500);
 constexpr base::Duration kCancelPatience = std::chrono::seconds(30);
-// A trigger that should have ended so long ago has been cut off.
-constexpr std::chrono::milliseconds kLostAfter = std::chrono::minutes(1);
 
 void Show(const std::string& line) { WriteOutput(line + "\n"); }
 
@@ -100,7 +98,7 @@ std::string Ago(int64_t epoch_ms) {
 
 std::string PhaseLine(const train::JobState& state) {
   if (state.phase != train::JobPhase::kRunning) return std::string(NameOf(state.phase));
-  if (train::NowEpochMs() > state.ends_epoch_ms + kLostAfter.count()) {
+  if (train::NowEpochMs() > state.ends_epoch_ms + train::kLostAfter.count()) {
     return fmt::format("lost: its trigger was last heard of {}", Ago(state.written_epoch_ms));
   }
   int64_t generation = 0;

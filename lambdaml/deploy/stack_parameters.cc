@@ -13,7 +13,7 @@ constexpr StackParameter kParameters[] = {
     {"architecture", "Architecture", "NAME", "x86_64, or arm64 with a --package of your own"},
     {"log_days", "LogRetentionDays", "N", "how long logs are kept [14]"},
     {"concurrency", "ReservedConcurrency", "N", "executions set aside for the function [0]"},
-    {"retries", "RetryAttempts", "N", "Lambda's own, of asynchronous invocations [0]"},
+    {"retries", "RetryAttempts", "N", "of triggers that die, by Lambda itself [2]"},
     {"self_invoke", "SelfInvoke", "true|false", "for train --trigger lambda [false]"},
     {"redis_secret", "RedisSecret", "NAME", "secret with the password of a Redis channel"},
     {"ps_token_secret", "PsTokenSecret", "NAME", "secret with the token of a parameter server"},

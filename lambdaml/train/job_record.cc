@@ -1,5 +1,6 @@
 #include "lambdaml/train/job_record.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <fmt/format.h>
@@ -168,12 +169,27 @@ void JobRecord::DeleteRunning(const base::Deadline& deadline) {
   run_store_.Delete({&key, 1}, deadline);
 }
 
-bool JobRecord::BeginHop(int64_t hop, std::string_view invocation, const base::Deadline& deadline) {
+JobRecord::Claim JobRecord::BeginHop(int64_t hop, std::string_view invocation,
+                                     const base::Deadline& deadline) {
   const std::string key = Key(fmt::format("hop/{}", hop));
-  if (run_store_.PutIfAbsent(key, base::AsBytes(invocation), deadline)) return true;
-  // The answer to this very request may have been lost.
-  const std::optional<base::Blob> first = run_store_.Get(key, deadline);
-  return first && first->text() == invocation;
+  base::Json mine = base::Json::EmptyObject();
+  mine.Set("invocation", invocation);
+  mine.Set("begun_epoch_ms", NowEpochMs());
+  const std::string text = mine.Dump();
+  if (run_store_.PutIfAbsent(key, base::AsBytes(text), deadline)) return Claim::kFirst;
+  const std::optional<base::Blob> found = run_store_.Get(key, deadline);
+  if (!found) return Claim::kRefused;               // the job has been cleaned up
+  if (found->text() == text) return Claim::kFirst;  // the answer to this very put was lost
+  const base::Json other = base::Json::Parse(found->text(), key);
+  int64_t heard_epoch_ms = other.At("begun_epoch_ms").AsInteger();
+  const std::optional<JobState> state = State(deadline);
+  if (state) {
+    if (state->phase != JobPhase::kRunning || state->hop > hop) return Claim::kRefused;
+    if (state->hop == hop) heard_epoch_ms = std::max(heard_epoch_ms, state->written_epoch_ms);
+  }
+  if (NowEpochMs() - heard_epoch_ms <= kSilenceMax.count()) return Claim::kRefused;
+  run_store_.Put(key, base::AsBytes(text), deadline);
+  return Claim::kTakenOver;
 }
 
 void JobRecord::PutOutput(base::ByteSpan model, const base::Deadline& deadline) {

@@ -3,13 +3,14 @@
 //
 //   <job>/plan      the settled job, and what is known of its run beforehand; written once
 //   <job>/running   there until the job is over, or is to be over: deleting it cancels the job
-//   <job>/hop/<n>   trigger n of the job has begun: a second invocation of it finds that and ends
+//   <job>/hop/<n>   which invocation is trigger n of the job, and since when
 //   <job>/state     how far the job is; written by its trigger every few seconds
 //   <job>/output    the finished model in the output's format, unless that has a place of its own
 //
 // Values are JSON; each read or write is one request.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -60,6 +61,12 @@ base::Json ToJson(const JobState& state);
 JobPlan JobPlanFromJson(const base::Json& json);
 JobState JobStateFromJson(const base::Json& json);
 
+// A trigger writes the state at least every 10 s; one that has written nothing for so long is dead.
+inline constexpr std::chrono::milliseconds kSilenceMax = std::chrono::seconds(30);
+// How long after its trigger should have ended a job counts as lost: the platform may try again,
+// after one and after two minutes.
+inline constexpr std::chrono::milliseconds kLostAfter = std::chrono::minutes(4);
+
 // Threads: one.
 class JobRecord {
  public:
@@ -78,8 +85,11 @@ class JobRecord {
   bool IsRunning(const base::Deadline& deadline);
   void DeleteRunning(const base::Deadline& deadline);
 
-  // False if another invocation has begun the hop. invocation: this one's id.
-  bool BeginHop(int64_t hop, std::string_view invocation, const base::Deadline& deadline);
+  enum class Claim { kFirst, kTakenOver, kRefused };
+  // To be called by a trigger before all else. Refused if another invocation has begun the hop:
+  // events may come twice. Taken over if that one has written nothing for kSilenceMax: it has died,
+  // and the platform tries again. invocation: this one's id, which a second try may share.
+  Claim BeginHop(int64_t hop, std::string_view invocation, const base::Deadline& deadline);
 
   void PutOutput(base::ByteSpan model, const base::Deadline& deadline);
   std::optional<base::Blob> Output(const base::Deadline& deadline);

@@ -50,11 +50,10 @@ constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
 constexpr base::Duration kFarewell =
     std::chrono::seconds(10);  // of workers of a run that ends early
 constexpr base::Duration kCheckpointTimeout = std::chrono::seconds(30);
-// A trigger that is a function: how often it is asked how far it is, how long it may take to begin
-// (Lambda drops events that are older, config/function.yaml) and to say that it has ended.
+// A trigger that is a function: how often it is asked how far it is, and how long it may take to
+// begin (Lambda drops events that are older, config/function.yaml).
 constexpr base::Duration kStatePause = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kStartMax = std::chrono::minutes(6);
-constexpr std::chrono::milliseconds kLostAfter = std::chrono::minutes(1);
 
 class Run {
  public:

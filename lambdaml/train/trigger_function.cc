@@ -42,9 +42,10 @@ constexpr base::Duration kFarewell =
     std::chrono::seconds(10);  // of workers of a job that ends early
 constexpr base::Duration kPoll = std::chrono::milliseconds(50);
 
-// What a hop keeps of its own time for what comes after its workers.
+// What a hop keeps of its own time for what comes after its workers: a third of it for them to
+// answer, a second for calls to be given up, the rest for the record and the next hop.
 base::Duration ReserveOf(base::Duration remaining) {
-  return std::clamp<base::Duration>(remaining / 10, std::chrono::milliseconds(300),
+  return std::clamp<base::Duration>(remaining / 5, std::chrono::milliseconds(300),
                                     std::chrono::seconds(15));
 }
 
@@ -61,11 +62,13 @@ class Hop {
         record_(*run_store_, hop.job_id) {}
 
   std::string Run() {
-    if (!record_.BeginHop(hop_.hop, environment_.invocation, Soon())) {
-      return "another invocation has begun this hop";
+    const JobRecord::Claim claim = record_.BeginHop(hop_.hop, environment_.invocation, Soon());
+    if (claim == JobRecord::Claim::kRefused) {
+      return fmt::format("hop {} of job {} is another invocation's", hop_.hop, hop_.job_id);
     }
     try {
       Begin();
+      if (claim == JobRecord::Claim::kTakenOver) TakeOver();
       Train();
     } catch (const base::Error& error) {
       End(error);
@@ -86,6 +89,17 @@ class Hop {
     state_.ends_epoch_ms =
         NowEpochMs() +
         std::chrono::ceil<std::chrono::milliseconds>(environment_.deadline.Remaining()).count();
+  }
+
+  // What the trigger that died has invoked may run still: these are further attempts.
+  void TakeOver() {
+    base::Log(
+        base::LogLevel::kWarning,
+        fmt::format("job {}: the trigger of hop {} has died; taking over", hop_.job_id, hop_.hop));
+    ++state_.restarts;
+    for (RankProgress& rank : state_.ranks) {
+      if (!rank.is_finished) ++rank.attempt;
+    }
   }
 
   void Train() {

@@ -1,5 +1,6 @@
 #include "lambdaml/train/job_record.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
@@ -70,10 +71,37 @@ TEST_F(JobRecordTest, AJobThatNobodyHasStartedIsSaidToBeMissing) {
 
 // Lambda delivers events at least once.
 TEST_F(JobRecordTest, AHopBelongsToTheInvocationThatWasFirst) {
-  EXPECT_TRUE(record_.BeginHop(2, "request-1", Soon()));
-  EXPECT_FALSE(record_.BeginHop(2, "request-2", Soon()));
-  EXPECT_TRUE(record_.BeginHop(2, "request-1", Soon())) << "whose answer was lost";
-  EXPECT_TRUE(record_.BeginHop(3, "request-2", Soon()));
+  EXPECT_EQ(record_.BeginHop(2, "request-1", Soon()), JobRecord::Claim::kFirst);
+  EXPECT_EQ(record_.BeginHop(2, "request-2", Soon()), JobRecord::Claim::kRefused);
+  EXPECT_EQ(record_.BeginHop(2, "request-1", Soon()), JobRecord::Claim::kRefused)
+      << "events that come twice have one id";
+  EXPECT_EQ(record_.BeginHop(3, "request-2", Soon()), JobRecord::Claim::kFirst);
+}
+
+TEST_F(JobRecordTest, AHopWhoseTriggerHasDiedIsTakenOver) {
+  const auto claim_after = [&](std::chrono::milliseconds silence, const JobState& given) {
+    const std::string begun =
+        fmt::format(R"({{"invocation":"r","begun_epoch_ms":{}}})", NowEpochMs() - 3600'000);
+    store_.Put("job/hop/4", base::AsBytes(begun), Soon());
+    JobState state = given;
+    state.written_epoch_ms = NowEpochMs() - silence.count();
+    record_.PutState(state, Soon());
+    return record_.BeginHop(4, "r", Soon());
+  };
+  JobState state;
+  state.hop = 4;
+  const auto long_ago = kSilenceMax + std::chrono::seconds(5);
+  EXPECT_EQ(claim_after(std::chrono::seconds(5), state), JobRecord::Claim::kRefused) << "it lives";
+  EXPECT_EQ(claim_after(long_ago, state), JobRecord::Claim::kTakenOver);
+  EXPECT_EQ(record_.BeginHop(4, "s", Soon()), JobRecord::Claim::kRefused) << "by one only";
+  state.hop = 3;
+  EXPECT_EQ(claim_after(std::chrono::seconds(0), state), JobRecord::Claim::kTakenOver)
+      << "it died before it wrote anything";
+  state.hop = 5;
+  EXPECT_EQ(claim_after(long_ago, state), JobRecord::Claim::kRefused) << "the job is further";
+  state.hop = 4;
+  state.phase = JobPhase::kFinished;
+  EXPECT_EQ(claim_after(long_ago, state), JobRecord::Claim::kRefused) << "the job is over";
 }
 
 TEST_F(JobRecordTest, DeletingOneKeyCancelsTheJob) {
