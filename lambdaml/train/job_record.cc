@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <fmt/format.h>
+#include <random>
 #include <utility>
 
 #include "lambdaml/base/json.h"
@@ -175,6 +176,7 @@ JobRecord::Claim JobRecord::BeginHop(int64_t hop, std::string_view invocation,
   base::Json mine = base::Json::EmptyObject();
   mine.Set("invocation", invocation);
   mine.Set("begun_epoch_ms", NowEpochMs());
+  mine.Set("nonce", static_cast<int64_t>(std::random_device()()));  // of two with one id, at once
   const std::string text = mine.Dump();
   if (run_store_.PutIfAbsent(key, base::AsBytes(text), deadline)) return Claim::kFirst;
   const std::optional<base::Blob> found = run_store_.Get(key, deadline);

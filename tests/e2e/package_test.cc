@@ -62,8 +62,8 @@ TEST_F(PackageTest, ThePackagedWorkerTrainsWhereThereIsNothingElse) {
 // oneDNN and OpenMP are loaded when a job first wants a network.
 TEST_F(PackageTest, ThePackagedWorkerTrainsANetwork) {
   Succeed({"package"});
-  Succeed({"data", "generate", "cifar10", "--rows", "64", "--output", "images"});
-  Succeed({"data", "split", "images", "--parts", "1", "--output", "functions_tmp/shards"});
+  Succeed({"data", "generate", "cifar10", "--rows", "64", "--output", "images.bin"});
+  Succeed({"data", "split", "images.bin", "--parts", "1", "--output", "functions_tmp/shards"});
   const std::vector<std::string> answers = RunPackage(
       {R"({"model":"mobilenet","data":"/tmp/shards","n_workers":1,"optim":"grad_avg",)"
        R"("n_epochs":1,"batch_size":32,"lr":0.01,"momentum":0.9,"regularizer":"none","lambda":0,)"

@@ -201,7 +201,7 @@ TEST_F(AwsTriggerTest, ACancelledJobEnds) {
   const auto run = Start(Join(JobOf(1000000), kOnAws, Arguments{"--output", "never.model"}));
   run->WaitUntil([&] { return run->out().find("\n    2 ") != std::string::npos; }, kSoon);
   const std::string name = JobIn(run->out());
-  const Outcome cancelled = RunShell("$LAMBDAML cancel " + name);
+  const ProgramResult cancelled = Start({"cancel", name})->Wait(kSoon);
   EXPECT_THAT(cancelled.out, HasSubstr("is over: cancelled")) << cancelled.err;
   const ProgramResult ended = run->Wait(kSoon);
   EXPECT_THAT(ended.err, HasSubstr("the job was cancelled"));
