@@ -47,24 +47,26 @@ bool ReceiveAll(int socket, char* data, size_t size) {
 size_t AtLeastOne(size_t bytes) { return std::max<size_t>(bytes, 1); }
 
 void ServeInOneThread(const std::vector<int>& sockets, size_t in, size_t out) {
-  std::vector<char> buffer(std::max(in, out));
+  std::vector<char> contribution(in);
+  const std::vector<char> result(out, 'x');
   while (true) {
     for (const int socket : sockets) {
-      if (!ReceiveAll(socket, buffer.data(), in)) return;
+      if (!ReceiveAll(socket, contribution.data(), in)) return;
     }
-    for (const int socket : sockets) SendAll(socket, buffer.data(), out);
+    for (const int socket : sockets) SendAll(socket, result.data(), out);
   }
 }
 
 void ServeInThreads(const std::vector<int>& sockets, size_t in, size_t out) {
   std::barrier all_have_come(static_cast<ptrdiff_t>(sockets.size()));
+  const std::vector<char> result(out, 'x');
   std::vector<std::thread> threads;
   for (const int socket : sockets) {
     threads.emplace_back([&, socket] {
-      std::vector<char> buffer(std::max(in, out));
-      while (ReceiveAll(socket, buffer.data(), in)) {
+      std::vector<char> contribution(in);
+      while (ReceiveAll(socket, contribution.data(), in)) {
         all_have_come.arrive_and_wait();
-        SendAll(socket, buffer.data(), out);
+        SendAll(socket, result.data(), out);
       }
       all_have_come.arrive_and_drop();
     });

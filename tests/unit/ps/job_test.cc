@@ -222,6 +222,15 @@ TEST_F(JobTest, AFullServerRefusesAndRecovers) {
   Table().Close("job");
 }
 
+TEST_F(JobTest, AShortMessageOfALongVectorIsRefusedWhereItsSumDoesNotFit) {
+  const std::shared_ptr<Job> job = Open(1);
+  const std::vector<float> zeros(kMemoryBytes / sizeof(float) + 1);
+  EXPECT_LT(Push(1, 0, zeros).message->size(), 100U);
+  ExpectError(base::ErrorCode::kResourceExhausted, "is full",
+              [&] { job->Exchange(Push(1, 0, zeros)); });
+  EXPECT_TRUE(job->Exchange(Push(2, 0, {1})).is_complete);
+}
+
 // ---- Restarts ----
 
 TEST_F(JobTest, AfterARestartFinishedRoundsAreThereAndUnfinishedOnesBeginAnew) {
