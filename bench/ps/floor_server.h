@@ -1,6 +1,6 @@
 // The least that rounds through a server can cost: W plain sockets over loopback to a process that
-// reads n bytes from each into memory of its own, and when it has all, writes the same n other bytes
-// to each: the memory and the order of a sum. No protocol, no sum, nothing looked at.
+// reads n bytes from each into memory of its own, and when it has all, writes the same n other
+// bytes to each: the memory and the order of a sum. No protocol, no sum, nothing looked at.
 #pragma once
 
 #include <cstddef>
