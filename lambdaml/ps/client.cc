@@ -45,14 +45,15 @@ wire::Message Decode(const SliceCall& call, const SliceAnswer& answer, MessageKi
   const std::string origin =
       fmt::format("job {}, round {}, slice {} of the parameter server's answer", call.job,
                   call.round.round, call.slice);
-  wire::Message message = wire::DecodeMessage(answer.message, origin, answer.message_checksum);
+  wire::Message message =
+      wire::DecodeMessage(answer.message, origin, answer.message_checksum, answer.elements);
   if (message.id.kind != kind || message.id.part != call.slice) {
     throw Error(ErrorCode::kCorrupt, fmt::format("{}: it answers another question", origin));
   }
   return message;
 }
 
-// Checks the counts and copies.
+// Checks the counts, and copies unless the elements are there already.
 void TakeVector(const SliceCall& call, const wire::VectorView& from, std::span<double> scalars,
                 std::span<float> vector) {
   if (from.scalars.size() != scalars.size() || from.element_count != vector.size()) {
@@ -63,7 +64,7 @@ void TakeVector(const SliceCall& call, const wire::VectorView& from, std::span<d
                             scalars.size(), vector.size()));
   }
   std::ranges::copy(from.scalars, scalars.begin());
-  wire::ExpandVector(from, vector);
+  if (vector.empty() || from.values.data() != vector.data()) wire::ExpandVector(from, vector);
 }
 
 }  // namespace
@@ -166,7 +167,8 @@ void Client::ForEachSlice(size_t length, const std::function<void(uint32_t)>& wo
   lanes_->ForEachBlock(count, [&](size_t slice) { work(static_cast<uint32_t>(slice)); });
 }
 
-SliceAnswer Client::Exchange(SliceCall call, Aim aim, const base::Deadline& deadline) {
+SliceAnswer Client::Exchange(SliceCall call, Aim aim, AnswerPlace answer_place,
+                             const base::Deadline& deadline) {
   SliceCall look = call;  // waits without contributing
   look.message.reset();
   look.message_rest = {};
@@ -176,9 +178,19 @@ SliceAnswer Client::Exchange(SliceCall call, Aim aim, const base::Deadline& dead
     const bool may_wait = aim == Aim::kContribute && left > base::Duration::zero();
     SliceCall& next = is_missing ? call : look;
     next.wait = may_wait ? std::min(kWaitMax, left) : base::Duration::zero();
+    look.wait = next.wait;
     SliceAnswer answer = Repeat(deadline, [&](Connection& connection) {
-      return connection.Call(SliceMethod::kExchange, next, deadline);
+      // When an answer has begun to come, the contribution that stood in its place is gone; but
+      // then the round is finished, and needs it no more.
+      const SliceCall& request = answer_place.is_touched ? look : next;
+      return connection.Call(SliceMethod::kExchange, request, deadline, &answer_place);
     });
+    if (!answer.is_complete && answer_place.is_touched) {
+      throw Error(ErrorCode::kUnavailable,
+                  fmt::format("parameter server {}: it has lost the result of round {} of job {} "
+                              "while it sent it",
+                              place(), call.round.round, call.job));
+    }
     if (answer.is_complete || !may_wait) return answer;
     // The contribution is there, unless the server has started anew meanwhile.
     is_missing = std::ranges::find(answer.missing_ranks, rank_) != answer.missing_ranks.end();
@@ -215,7 +227,8 @@ RoundOutcome Client::Reduce(const RoundId& round, Aim aim, uint64_t announcement
                                     static_cast<uint32_t>(rank_), slice};
         SetMessage(call, encoder.EncodeVectorInParts(id, slice_scalars, part));
       }
-      const SliceAnswer answer = Exchange(call, aim, deadline);
+      const SliceAnswer answer =
+          Exchange(call, aim, {.scalar_count = slice_scalars.size(), .elements = part}, deadline);
       if (answer.is_complete) {
         TakeVector(call, Decode(call, answer, MessageKind::kMerged).vector, slice_scalars, part);
       }
@@ -242,7 +255,7 @@ RoundOutcome Client::Gather(const RoundId& round, base::ByteSpan contribution,
                                 0};
     SliceCall call = CallOf(round, 0, 0);
     call.message.emplace(encoder.EncodeBytes(id, contribution), nullptr);
-    const SliceAnswer answer = Exchange(call, Aim::kContribute, deadline);
+    const SliceAnswer answer = Exchange(call, Aim::kContribute, {}, deadline);
     outcome = {answer.is_complete, answer.missing_ranks, answer.announcement};
     if (answer.is_complete) {
       const wire::Message message = Decode(call, answer, MessageKind::kGathered);

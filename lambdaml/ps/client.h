@@ -96,7 +96,7 @@ class Client {
   // Runs work(connection), again and again while the server is away.
   template <typename Work>
   auto Repeat(const base::Deadline& deadline, const Work& work);
-  SliceAnswer Exchange(SliceCall call, Aim aim, const base::Deadline& deadline);
+  SliceAnswer Exchange(SliceCall call, Aim aim, AnswerPlace place, const base::Deadline& deadline);
   void ForEachSlice(size_t length, const std::function<void(uint32_t slice)>& work);
   SliceCall CallOf(const RoundId& round, uint32_t slice, size_t length) const;
   RoundOutcome Reduce(const RoundId& round, Aim aim, uint64_t announcement,

@@ -145,7 +145,7 @@ struct Connection::State {
     return fmt::format("parameter server {}: {}", place, why);
   }
 
-  SliceAnswer CallSlice(SliceMethod method, const SliceCall& call);
+  SliceAnswer CallSlice(SliceMethod method, const SliceCall& call, AnswerPlace* answer_place);
 
   const std::string place;
   ClientMeter& meter;
@@ -156,7 +156,8 @@ struct Connection::State {
   bool is_usable = true;
 };
 
-SliceAnswer Connection::State::CallSlice(SliceMethod method, const SliceCall& call) {
+SliceAnswer Connection::State::CallSlice(SliceMethod method, const SliceCall& call,
+                                         AnswerPlace* answer_place) {
   const char* const name = method == SliceMethod::kExchange ? "exchange" : "merge";
   ++sequence;
   protocol->writeMessageBegin(name, apache::thrift::protocol::T_CALL, sequence);
@@ -177,7 +178,7 @@ SliceAnswer Connection::State::CallSlice(SliceMethod method, const SliceCall& ca
       answered_sequence != sequence) {
     throw TApplicationException(TApplicationException::BAD_SEQUENCE_ID, "it answers another call");
   }
-  SliceAnswer answer = ReadSliceAnswer(*protocol, base::NewBuffer);
+  SliceAnswer answer = ReadSliceAnswer(*protocol, base::NewBuffer, answer_place);
   protocol->readMessageEnd();
   return answer;
 }
@@ -212,9 +213,9 @@ JobState Connection::OpenJob(const JobSpec& spec, const base::Deadline& deadline
 }
 
 SliceAnswer Connection::Call(SliceMethod method, const SliceCall& call,
-                             const base::Deadline& deadline) {
+                             const base::Deadline& deadline, AnswerPlace* place) {
   if (call.message) state_->meter.contributions.fetch_add(1, std::memory_order_relaxed);
-  return state_->Run(deadline, [&] { return state_->CallSlice(method, call); });
+  return state_->Run(deadline, [&] { return state_->CallSlice(method, call, place); });
 }
 
 void Connection::Release(const std::string& job, const RoundId& before,

@@ -46,8 +46,9 @@ class Connection {
   ~Connection();
 
   JobState OpenJob(const JobSpec& spec, const base::Deadline& deadline);
-  // The answer must come within call.wait and some seconds more.
-  SliceAnswer Call(SliceMethod method, const SliceCall& call, const base::Deadline& deadline);
+  // The answer must come within call.wait and some seconds more. `place` is ReadSliceAnswer's.
+  SliceAnswer Call(SliceMethod method, const SliceCall& call, const base::Deadline& deadline,
+                   AnswerPlace* place = nullptr);
   void Release(const std::string& job, const RoundId& before, const base::Deadline& deadline);
   void CloseJob(const std::string& job, const base::Deadline& deadline);
   std::string Status(const base::Deadline& deadline);  // a JSON object

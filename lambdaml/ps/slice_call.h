@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,11 +40,19 @@ struct SliceCall {
   std::optional<uint64_t> message_checksum = {};  // wire::MessageChecksum's, of one received
 };
 
+// Where a client wants the elements of a dense answer: straight from the socket.
+struct AnswerPlace {
+  size_t scalar_count = 0;
+  std::span<float> elements = {};
+  bool is_touched = false;  // elements have been written: what was there before is gone
+};
+
 struct SliceAnswer {
   bool is_complete = false;
   std::vector<int> missing_ranks = {};
   uint64_t announcement = 0;
   base::Blob message = {};
+  std::span<const float> elements = {};           // of a message that has them in AnswerPlace
   std::optional<uint64_t> message_checksum = {};  // of one received
 };
 

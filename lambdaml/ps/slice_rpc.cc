@@ -25,7 +25,8 @@ using apache::thrift::protocol::TProtocolException;
 using apache::thrift::protocol::TType;
 using apache::thrift::transport::TTransportException;
 
-constexpr uint32_t kReadMaxBytes = 256 << 10;  // at once: what stays in a core's cache
+constexpr size_t kReadMaxBytes = 256 << 10;  // at once: what stays in a core's cache
+constexpr size_t kInPlaceMinBytes = 64 << 10;
 constexpr int16_t kArgumentId = 1;
 constexpr int16_t kSuccessId = 0;
 constexpr int16_t kRefusalId = 1;
@@ -68,31 +69,59 @@ void Discard(apache::thrift::transport::TTransport& transport, size_t size) {
 }
 
 // Takes the checksum while the bytes are still in the cache, and while more are on their way.
-base::Blob ReadMessage(TProtocol& protocol, const MessageMemory& memory,
-                       std::optional<uint64_t>* checksum, std::optional<base::Error>* refusal) {
+void ReadInto(TProtocol& protocol, std::span<std::byte> into, wire::MessageChecksum& checksum) {
+  while (!into.empty()) {
+    const auto size = static_cast<uint32_t>(std::min(into.size(), kReadMaxBytes));
+    const uint32_t count =
+        protocol.getTransport()->read(reinterpret_cast<uint8_t*>(into.data()), size);
+    if (count == 0) throw TTransportException(TTransportException::END_OF_FILE);
+    checksum.Add(into.first(count));
+    into = into.subspan(count);
+  }
+}
+
+uint32_t ReadMessageSize(TProtocol& protocol) {
   const int32_t size = ReadI32(protocol);
   if (size < 0) throw TProtocolException(TProtocolException::NEGATIVE_SIZE);
-  const auto count = static_cast<uint32_t>(size);
-  apache::thrift::transport::TTransport& transport = *protocol.getTransport();
+  return static_cast<uint32_t>(size);
+}
+
+void ReadMessage(TProtocol& protocol, const MessageMemory& memory, SliceCall& call,
+                 std::optional<base::Error>* refusal) {
+  const uint32_t size = ReadMessageSize(protocol);
   std::shared_ptr<std::byte[]> bytes;
   try {
-    bytes = memory(count);
+    bytes = memory(size);
   } catch (const base::Error& error) {
     *refusal = error;
-    Discard(transport, count);
-    return {};
+    Discard(*protocol.getTransport(), size);
+    return;
   }
-  wire::MessageChecksum running;
-  for (uint32_t done = 0; done < count;) {
-    const uint32_t part = transport.read(reinterpret_cast<uint8_t*>(bytes.get()) + done,
-                                         std::min(count - done, kReadMaxBytes));
-    if (part == 0) throw TTransportException(TTransportException::END_OF_FILE);
-    running.Add({bytes.get() + done, part});
-    done += part;
+  wire::MessageChecksum checksum;
+  const std::span<std::byte> span(bytes.get(), size);
+  ReadInto(protocol, span, checksum);
+  call.message.emplace(span, std::move(bytes));
+  call.message_checksum = checksum.value();
+}
+
+void ReadMessage(TProtocol& protocol, const MessageMemory& memory, AnswerPlace* place,
+                 SliceAnswer& answer) {
+  const uint32_t size = ReadMessageSize(protocol);
+  std::span<float> elements;
+  if (place != nullptr && place->elements.size_bytes() >= kInPlaceMinBytes &&
+      wire::DenseSizeBytes(place->scalar_count, place->elements.size()) == size) {
+    elements = place->elements;
   }
-  *checksum = running.value();
-  const base::ByteSpan span(bytes.get(), count);
-  return {span, std::move(bytes)};
+  const size_t head_size = size - elements.size_bytes();
+  std::shared_ptr<std::byte[]> bytes = memory(head_size);
+  wire::MessageChecksum checksum;
+  const std::span<std::byte> span(bytes.get(), head_size);
+  ReadInto(protocol, span, checksum);
+  if (!elements.empty()) place->is_touched = true;
+  ReadInto(protocol, std::as_writable_bytes(elements), checksum);
+  answer.message = base::Blob(span, std::move(bytes));
+  answer.elements = elements;
+  answer.message_checksum = checksum.value();
 }
 
 void WriteBytes(TProtocol& protocol, base::ByteSpan bytes) {
@@ -149,7 +178,7 @@ SliceCall ReadSlice(TProtocol& protocol, const MessageMemory& memory,
     } else if (id == 8 && type == T_I32) {
       call.wait = std::chrono::milliseconds(std::max(0, ReadI32(protocol)));
     } else if (id == 9 && type == T_STRING) {
-      call.message = ReadMessage(protocol, memory, &call.message_checksum, refusal);
+      ReadMessage(protocol, memory, call, refusal);
     } else {
       return false;
     }
@@ -171,9 +200,8 @@ std::vector<int> ReadRanks(TProtocol& protocol) {
   return ranks;
 }
 
-SliceAnswer ReadAnswer(TProtocol& protocol, const MessageMemory& memory) {
+SliceAnswer ReadAnswer(TProtocol& protocol, const MessageMemory& memory, AnswerPlace* place) {
   SliceAnswer answer;
-  std::optional<base::Error> refusal;
   ReadStruct(protocol, [&](int16_t id, TType type) {
     if (id == 1 && type == T_BOOL) {
       protocol.readBool(answer.is_complete);
@@ -182,13 +210,12 @@ SliceAnswer ReadAnswer(TProtocol& protocol, const MessageMemory& memory) {
     } else if (id == 3 && type == T_I64) {
       answer.announcement = ReadU64(protocol);
     } else if (id == 4 && type == T_STRING) {
-      answer.message = ReadMessage(protocol, memory, &answer.message_checksum, &refusal);
+      ReadMessage(protocol, memory, place, answer);
     } else {
       return false;
     }
     return true;
   });
-  if (refusal) throw *refusal;
   return answer;
 }
 
@@ -258,12 +285,12 @@ void WriteSliceRefusal(TProtocol& protocol, const base::Error& refusal) {
   WriteEnd(protocol);
 }
 
-SliceAnswer ReadSliceAnswer(TProtocol& protocol, const MessageMemory& memory) {
+SliceAnswer ReadSliceAnswer(TProtocol& protocol, const MessageMemory& memory, AnswerPlace* place) {
   std::optional<SliceAnswer> answer;
   std::optional<rpc::Refusal> refusal;
   ReadStruct(protocol, [&](int16_t id, TType type) {
     if (id == kSuccessId && type == T_STRUCT) {
-      answer = ReadAnswer(protocol, memory);
+      answer = ReadAnswer(protocol, memory, place);
     } else if (id == kRefusalId && type == T_STRUCT) {
       refusal.emplace().read(&protocol);
     } else {

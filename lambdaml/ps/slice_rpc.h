@@ -35,6 +35,7 @@ SliceCall ReadSliceArguments(TProtocol& protocol, const MessageMemory& memory,
 // The structs `exchange_result` and `merge_result`. Reading throws a refusal as rpc::Refusal.
 void WriteSliceAnswer(TProtocol& protocol, const SliceAnswer& answer);
 void WriteSliceRefusal(TProtocol& protocol, const base::Error& refusal);
-SliceAnswer ReadSliceAnswer(TProtocol& protocol, const MessageMemory& memory);
+// A long dense vector of the counts of `place` goes there; nullptr: none does.
+SliceAnswer ReadSliceAnswer(TProtocol& protocol, const MessageMemory& memory, AnswerPlace* place);
 
 }  // namespace lambdaml::ps

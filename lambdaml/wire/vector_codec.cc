@@ -274,14 +274,25 @@ void MessageChecksum::Add(base::ByteSpan next) {
   checksum_.Add(next.subspan(uncovered));
 }
 
-Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<uint64_t> checksum) {
+Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<uint64_t> checksum,
+                      std::span<const float> elements) {
   if (std::bit_cast<uintptr_t>(bytes.data()) % alignof(double) != 0) {
     bytes = base::Blob::Copy(bytes.span());
   }
   const base::ByteSpan span = bytes.span();
   const Header header = ReadHeader(span, origin);
-  const Layout layout = CheckHeader(header, span.size(), origin);
-  if (!checksum) checksum = base::Checksum64(span.subspan(kChecksummedFrom));
+  const base::ByteSpan apart = std::as_bytes(elements);
+  const Layout layout = CheckHeader(header, span.size() + apart.size(), origin);
+  const auto encoding = static_cast<Encoding>(header.encoding);
+  if (!apart.empty() && (encoding != Encoding::kDense || layout.payload != span.size())) {
+    ThrowCorrupt(origin, "its elements do not stand where its header says");
+  }
+  if (!checksum) {
+    MessageChecksum of_both;
+    of_both.Add(span);
+    of_both.Add(apart);
+    checksum = of_both.value();
+  }
   if (*checksum != header.checksum) {
     ThrowCorrupt(origin, "its checksum is wrong: it was damaged on the way or in the store");
   }
@@ -291,7 +302,6 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<u
   Message message;
   message.id = {static_cast<MessageKind>(header.kind), header.round, header.rank, header.part};
   message.note = header.note;
-  const auto encoding = static_cast<Encoding>(header.encoding);
   if (encoding == Encoding::kBytes) {
     message.payload = span.subspan(layout.payload);
   } else {
@@ -299,7 +309,8 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<u
     vector.scalars = ViewAs<double>(span.data() + layout.scalars, header.scalar_count);
     vector.element_count = header.element_count;
     vector.is_sparse = encoding == Encoding::kSparse;
-    vector.values = ViewAs<float>(span.data() + layout.values, header.stored_count);
+    vector.values =
+        apart.empty() ? ViewAs<float>(span.data() + layout.values, header.stored_count) : elements;
     if (vector.is_sparse) {
       vector.indices = ViewAs<uint32_t>(span.data() + layout.payload, header.stored_count);
       CheckIndices(vector, origin);

@@ -126,9 +126,11 @@ class MessageChecksum {
 
 // Checks everything (sizes, version, checksum, order of indices) before giving out views. `origin`
 // names the message in errors; `checksum` is MessageChecksum's, if somebody has taken it already.
+// The elements of a dense message may stand apart, in `elements`.
 // Errors: kCorrupt, for any bytes that break the grammar.
 Message DecodeMessage(base::Blob bytes, std::string_view origin,
-                      std::optional<uint64_t> checksum = std::nullopt);
+                      std::optional<uint64_t> checksum = std::nullopt,
+                      std::span<const float> elements = {});
 
 // The size of the whole message whose first bytes are given, at least a header. That the header
 // agrees with itself is checked, the checksum not yet. Errors: kCorrupt.
