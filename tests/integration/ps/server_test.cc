@@ -15,6 +15,7 @@
 #include "integration/ps/ranks.h"
 #include "support/expect_error.h"
 #include "support/servers/ps_server.h"
+#include "support/servers/tcp_proxy.h"
 
 namespace lambdaml::test {
 namespace {
@@ -208,6 +209,31 @@ TEST(PsServerTest, NoMergeIsLostOrDoubledWhenTheServerIsKilled) {
   std::vector<float> model(1000);
   again.JoinModel(model, Soon());
   EXPECT_THAT(model, Each(kWorkers * kMerges));
+}
+
+TEST(PsServerTest, AnAnswerThatBreaksOffIsAskedForAgainThoughItHasReplacedTheContribution) {
+  constexpr int kCuts = 5;
+  std::atomic<uint64_t> passed_bytes{0};
+  std::atomic<int> cuts{0};
+  TcpProxy proxy(PsServer::Shared().port());
+  proxy.OnReply([&](std::string* bytes) {
+    const uint64_t before = passed_bytes.fetch_add(bytes->size());
+    return before < 300'000 || bytes->size() < 1000 || cuts.fetch_add(1) >= kCuts;
+  });
+  ps::ServerAddress address = PsServer::Shared().address();
+  address.port = proxy.port();
+  const ps::JobSpec spec = {.job = "cut", .worker_count = 2};
+  RunRanks(address, spec, [](Client& client, int rank) {
+    std::vector<float> vector(200'000);
+    for (uint64_t round = 1; round <= 4; ++round) {
+      FillVector(rank, round, vector);
+      std::vector<double> scalars = {1};
+      ASSERT_TRUE(client.ReduceSum({0, round}, 0, scalars, vector, Soon()).is_complete);
+      ASSERT_TRUE(IsSum(2, round, vector)) << "round " << round;
+      EXPECT_THAT(scalars, ElementsAre(2));
+    }
+  });
+  EXPECT_GE(cuts, kCuts);
 }
 
 TEST(PsServerTest, AServerThatForgetsTheJobIsNoticed) {

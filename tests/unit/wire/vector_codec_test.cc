@@ -192,6 +192,23 @@ TEST(VectorCodecTest, TheChecksumMayBeTakenWhileBytesArriveInAnyPieces) {
   }
 }
 
+TEST(VectorCodecTest, TheElementsOfADenseMessageMayStandApart) {
+  const std::vector<double> scalars = {1, 2, 3};
+  const std::vector<float> vector(1000, 1.5F);
+  MessageEncoder encoder;
+  const MessageParts parts = encoder.EncodeVectorInParts(kId, scalars, vector);
+  const Message message = DecodeMessage(Blob::Copy(parts.head), "test", std::nullopt, vector);
+  EXPECT_EQ(message.vector.values.data(), vector.data());
+  EXPECT_EQ(message.vector.scalars[2], 3);
+  const std::vector<float> others(1000, 2.5F);
+  EXPECT_THROW(DecodeMessage(Blob::Copy(parts.head), "test", std::nullopt, others), base::Error);
+  // A message that ends elsewhere, or is not dense.
+  const std::span<const float> fewer = std::span(vector).first(999);
+  EXPECT_THROW(DecodeMessage(Blob::Copy(parts.head), "test", std::nullopt, fewer), base::Error);
+  const Blob sparse = Blob::Copy(encoder.EncodeVector(kId, scalars, SparseVector(1000, 20)));
+  EXPECT_THROW(DecodeMessage(sparse, "test", std::nullopt, vector), base::Error);
+}
+
 TEST(VectorCodecTest, TheEncoderCanBeUsedAgain) {
   MessageEncoder encoder;
   const std::vector<float> large(1000, 1.0F);
