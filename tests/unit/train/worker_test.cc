@@ -11,6 +11,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/file.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/train/job_record.h"
 
 #include "support/processes.h"
 #include "tests/unit/train/data_folder.h"
@@ -88,6 +89,30 @@ class WorkerTest : public testing::Test {
   TemporaryFolder data_;
   TemporaryFolder places_;
 };
+
+// Its own time would last for a minute.
+TEST_F(WorkerTest, AGenerationEndsBeforeItsTriggerMust) {
+  const int64_t end_epoch_ms = NowEpochMs() + 5000;
+  test::RunInThreads(2, [&](int rank) {
+    wire::Job job = JobOf(rank);
+    job.n_epochs = 1'000'000'000;
+    job.ends_at_ms = end_epoch_ms;
+    EXPECT_FALSE(Invoke(job).is_finished);
+  });
+  EXPECT_LT(NowEpochMs(), end_epoch_ms);
+}
+
+TEST_F(WorkerTest, WhoWaitsInAJobThatNobodyWantsAnyMoreEnds) {
+  wire::Job alone = JobOf(1);
+  alone.is_watched = true;
+  try {
+    Invoke(alone);
+    FAIL() << "its peer is not there";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::kCancelled) << error.message();
+    EXPECT_THAT(error.message(), HasSubstr("no longer wanted"));
+  }
+}
 
 TEST_F(WorkerTest, WhoWaitsForPeersThatHaveHandedOverEndsItsGenerationToo) {
   InvokeBoth([](wire::Job& job) { job.run_epochs = 2; });
