@@ -165,6 +165,15 @@ struct Selection {
              return Has(kind.name);
            });
   }
+  // Throws for a name that is neither a service nor a length.
+  void Check() const {
+    for (const std::string& name : names) {
+      const bool is_service = std::ranges::any_of(
+          test::AllServices(), [&](const auto& kind) { return kind.name == name; });
+      const bool is_length = std::ranges::find(kLengthNames, name) != std::end(kLengthNames);
+      if (!is_service && !is_length) throw std::runtime_error("nothing is called " + name);
+    }
+  }
   // A case that takes minutes must be named.
   bool HasLength(const std::string& service, size_t l) const {
     if (Has(kLengthNames[l])) return true;
@@ -286,6 +295,7 @@ void Measure(const test::ServiceKind& kind, const Selection& selection) {
 }
 
 void Run(const Selection& selection) {
+  selection.Check();
   fmt::print("{:10} {:>6} {:15} {:>9} {:>9} {:>6}\n", "service", "size", "pattern", "floor ms",
              "round ms", "ratio");
   for (const test::ServiceKind& kind : test::AllServices()) {
