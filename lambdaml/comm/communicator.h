@@ -11,6 +11,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/clock.h"
+#include "lambdaml/wire/float16.h"
 
 namespace lambdaml::comm {
 
@@ -69,7 +70,11 @@ class Communicator {
   // Replaces scalars[i] and vector[i] on every rank by their sums over all ranks.
   // Exactness: terms are added in the order of ranks 0, 1, …, in float64, and rounded once to the
   // element's type; so every rank holds the same bits, whatever the pattern and the channel.
-  virtual void AllReduceSum(std::span<double> scalars, std::span<float> vector) = 0;
+  // kFloat16: half the bytes. Each term is rounded to float16 first, and the sum, rounded to
+  // float32, once more. Alone there is no exchange, and nothing is rounded. Errors:
+  // kInvalidArgument if a term or a sum is finite and too large for it.
+  virtual void AllReduceSum(std::span<double> scalars, std::span<float> vector,
+                            wire::Precision precision = wire::Precision::kFloat32) = 0;
 
   // What rank 0 announced in the last AllReduceSum, the same on every rank.
   virtual Announcement announced() const = 0;

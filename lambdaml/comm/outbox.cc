@@ -47,7 +47,8 @@ bool Outbox::PutBytesOnce(uint64_t round, const std::string& key, const wire::Me
 
 Outbox::Message Outbox::Encode(const VectorDraft& draft) {
   Message message = {draft.key, draft.id, TakeEncoder(), {}};
-  message.bytes = message.encoder.EncodeVector(draft.id, draft.scalars, draft.vector, draft.note);
+  message.bytes = message.encoder.EncodeVector(draft.id, draft.scalars, draft.vector, draft.note,
+                                               draft.precision);
   return message;
 }
 

@@ -46,6 +46,7 @@ class Outbox {
     std::span<const double> scalars;
     std::span<const float> vector;
     uint16_t note = 0;
+    wire::Precision precision = wire::Precision::kFloat32;
   };
   struct Options {
     bool keeps_results = false;

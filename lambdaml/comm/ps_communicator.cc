@@ -32,7 +32,8 @@ void PsCommunicator::BeginRound() {
   round_end_ = base::Deadline::Earlier(base::Deadline::After(patience, clock), membership_.end);
 }
 
-void PsCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> vector) {
+void PsCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> vector,
+                                  wire::Precision precision) {
   const base::ScopedTimer timer(&stats_.communicating);
   BeginRound();
   const bool announces = rank() == 0 && membership_.announcement;
@@ -40,20 +41,24 @@ void PsCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> ve
     announced_ = announces ? membership_.announcement() : Announcement{0};
     return;
   }
+  if (precision == wire::Precision::kFloat16) {
+    wire::RoundToFloat16(vector,
+                         fmt::format("rank {}: what it contributes to round {}", rank(), round_));
+  }
   ps::RoundOutcome outcome;
   if (may_be_finished_) {
     // Slices that are finished replace their parts of the vector even if others are not; to
     // contribute to them again changes nothing.
-    outcome = client_.TryResult(Id(), scalars, vector, round_end_);
+    outcome = client_.TryResult(Id(), scalars, vector, round_end_, precision);
     may_be_finished_ = outcome.is_complete;
   }
   if (!outcome.is_complete) {
     const Announcement announcement = announces ? membership_.announcement() : Announcement{0};
-    outcome = client_.ReduceSum(Id(), announcement, scalars, vector, round_end_);
+    outcome = client_.ReduceSum(Id(), announcement, scalars, vector, round_end_, precision);
   }
   if (!outcome.is_complete) ThrowMissing(outcome.missing_ranks);
   announced_ = static_cast<Announcement>(outcome.announcement);
-  EndRound(wire::DenseSizeBytes(scalars.size(), vector.size()));
+  EndRound(wire::DenseSizeBytes(scalars.size(), vector.size(), precision));
 }
 
 std::vector<base::Blob> PsCommunicator::AllGather(base::ByteSpan contribution) {

@@ -35,7 +35,8 @@ class PsCommunicator final : public Communicator {
   uint64_t kept_bytes() const override { return kept_bytes_; }
   void DeleteReleased() override;
 
-  void AllReduceSum(std::span<double> scalars, std::span<float> vector) override;
+  void AllReduceSum(std::span<double> scalars, std::span<float> vector,
+                    wire::Precision precision) override;
   std::vector<base::Blob> AllGather(base::ByteSpan contribution) override;
   // Peers need the server only.
   void Leave() override {}

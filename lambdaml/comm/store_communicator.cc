@@ -38,10 +38,13 @@ StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
   CheckMembership(membership_);
 }
 
-void StoreCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> vector) {
+void StoreCommunicator::AllReduceSum(std::span<double> scalars, std::span<float> vector,
+                                     wire::Precision precision) {
   const base::ScopedTimer timer(&stats_.communicating);
   BeginRound();
+  precision_ = precision;
   if (worker_count() > 1) {
+    RoundForWire(vector, "what it contributes to");
     SumOverRanks(ChunksOf(scalars, vector));
   } else {
     announced_ = membership_.announcement ? membership_.announcement() : Announcement{0};
@@ -69,7 +72,7 @@ void StoreCommunicator::Contribute(std::span<const Chunk> chunks) {
     const Chunk& chunk = chunks[(i + static_cast<size_t>(rank()) + 1) % chunks.size()];
     if (chunk.merger == rank()) continue;
     const Route route = {wire::MessageKind::kContribution, rank(), chunk.merger, chunk.number};
-    drafts.push_back({KeyOf(route), IdOf(route), chunk.scalars, chunk.vector});
+    drafts.push_back({KeyOf(route), IdOf(route), chunk.scalars, chunk.vector, 0, precision_});
   }
   if (!drafts.empty()) outbox_.PutVectors(round_, drafts, round_end_);
 }
@@ -79,7 +82,7 @@ void StoreCommunicator::Merge(const Chunk& own) {
   for (int peer = 0; peer < worker_count(); ++peer) {
     if (peer == rank()) continue;
     routes.push_back({wire::MessageKind::kContribution, peer, rank(), own.number,
-                      own.scalars.size(), own.vector.size()});
+                      own.scalars.size(), own.vector.size(), precision_});
   }
   std::function<bool()> is_settled;
   if (was_here_) is_settled = [&] { return TakeStandingResults(std::span(&own, 1)); };
@@ -91,12 +94,13 @@ void StoreCommunicator::Merge(const Chunk& own) {
   for (const wire::Message& contribution : *contributions) terms.push_back(contribution.vector);
   terms.insert(terms.begin() + rank(), wire::VectorView::Dense(own.scalars, own.vector));
   wire::SumInRankOrder(terms, own.scalars, own.vector);
+  RoundForWire(own.vector, "the sum of");
   SendResult(own);
 }
 
 void StoreCommunicator::SendResult(const Chunk& own) {
   const Route route = ResultRoute(own);
-  Outbox::VectorDraft draft = {KeyOf(route), IdOf(route), own.scalars, own.vector};
+  Outbox::VectorDraft draft = {KeyOf(route), IdOf(route), own.scalars, own.vector, 0, precision_};
   if (own.number != 0) {
     outbox_.PutVectors(round_, std::span(&draft, 1), round_end_);
     return;
@@ -200,13 +204,24 @@ bool StoreCommunicator::WaitInLeave(std::span<const Route> routes, base::Duratio
 
 void StoreCommunicator::CheckLength(const wire::Message& message, const Route& route) const {
   const wire::VectorView& vector = message.vector;
-  if (vector.scalars.size() == route.scalar_count && vector.element_count == route.element_count) {
-    return;
+  const bool is_as_long =
+      vector.scalars.size() == route.scalar_count && vector.element_count == route.element_count;
+  if (is_as_long && vector.precision == route.precision) return;
+  if (is_as_long) {
+    throw Error(ErrorCode::kCorrupt,
+                fmt::format("rank {}: {} is not of this rank's --exchange: the ranks run different "
+                            "jobs",
+                            rank(), Describe(route)));
   }
   throw Error(ErrorCode::kCorrupt,
               fmt::format("rank {}: {} has {} scalars and {} elements, expected {} and {}", rank(),
                           Describe(route), vector.scalars.size(), vector.element_count,
                           route.scalar_count, route.element_count));
+}
+
+void StoreCommunicator::RoundForWire(std::span<float> vector, std::string_view role) const {
+  if (precision_ == wire::Precision::kFloat32) return;
+  wire::RoundToFloat16(vector, fmt::format("rank {}: {} round {}", rank(), role, round_));
 }
 
 void StoreCommunicator::BeginRound() {
@@ -246,8 +261,8 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
   outbox_.DeleteBefore(contributed_round_, round_end_);
   std::vector<MessageReader::Expected> awaited;
   for (const Route& route : routes) {
-    awaited.push_back(
-        {KeyOf(route), wire::DenseSizeBytes(route.scalar_count, route.element_count)});
+    awaited.push_back({KeyOf(route), wire::DenseSizeBytes(route.scalar_count, route.element_count,
+                                                          route.precision)});
   }
   MessageReader reader(store_, std::move(awaited));
   if (!WaitFor(reader, is_settled)) return std::nullopt;

@@ -34,6 +34,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
@@ -58,7 +59,8 @@ class StoreCommunicator : public Communicator {
   uint64_t kept_bytes() const final { return outbox_.kept_bytes(); }
   void DeleteReleased() final;
 
-  void AllReduceSum(std::span<double> scalars, std::span<float> vector) final;
+  void AllReduceSum(std::span<double> scalars, std::span<float> vector,
+                    wire::Precision precision) final;
   std::vector<base::Blob> AllGather(base::ByteSpan contribution) final;
   void Leave() final;
 
@@ -87,10 +89,13 @@ class StoreCommunicator : public Communicator {
     uint32_t chunk = 0;
     uint64_t scalar_count = 0;  // both 0 if the message carries plain bytes
     uint64_t element_count = 0;
+    wire::Precision precision = wire::Precision::kFloat32;
   };
-  static Route ResultRoute(const Chunk& chunk) {
-    return {wire::MessageKind::kMerged, chunk.merger,       kAllRanks, chunk.number,
-            chunk.scalars.size(),       chunk.vector.size()};
+  Route ResultRoute(const Chunk& chunk) const {
+    return {
+        wire::MessageKind::kMerged, chunk.merger,        kAllRanks,  chunk.number,
+        chunk.scalars.size(),       chunk.vector.size(), precision_,
+    };
   }
 
   void BeginRound();
@@ -98,6 +103,8 @@ class StoreCommunicator : public Communicator {
   // Sends this rank's contributions to what others merge.
   void Contribute(std::span<const Chunk> chunks);
   void Merge(const Chunk& own);
+  // Replaces elements by what is left of them in a message of this round's precision.
+  void RoundForWire(std::span<float> vector, std::string_view role) const;
   void SendResult(const Chunk& own);
   // Waits for the sums of the chunks, and puts them there.
   void TakeResults(std::span<const Chunk> chunks);
@@ -138,9 +145,10 @@ class StoreCommunicator : public Communicator {
   Outbox outbox_;
   uint64_t restarts_at_start_;  // of the service, when this rank joined
   CommStats stats_;
-  bool was_here_;                   // another invocation of this rank is, or was, in its place
-  Announcement announced_ = 0;      // in the last sum
-  uint64_t round_;                  // the present one, counted from 1
+  bool was_here_;               // another invocation of this rank is, or was, in its place
+  Announcement announced_ = 0;  // in the last sum
+  uint64_t round_;              // the present one, counted from 1
+  wire::Precision precision_ = wire::Precision::kFloat32;  // of its vectors
   uint64_t contributed_round_ = 0;  // the last one to which every rank is known to have contributed
   uint64_t released_round_ = 0;     // the last one through which no rank goes again
   base::TimePoint round_start_;

@@ -199,18 +199,19 @@ SliceAnswer Client::Exchange(SliceCall call, Aim aim, AnswerPlace answer_place,
 
 RoundOutcome Client::ReduceSum(const RoundId& round, uint64_t announcement,
                                std::span<double> scalars, std::span<float> vector,
-                               const base::Deadline& deadline) {
-  return Reduce(round, Aim::kContribute, announcement, scalars, vector, deadline);
+                               const base::Deadline& deadline, wire::Precision precision) {
+  return Reduce(round, Aim::kContribute, announcement, scalars, vector, deadline, precision);
 }
 
 RoundOutcome Client::TryResult(const RoundId& round, std::span<double> scalars,
-                               std::span<float> vector, const base::Deadline& deadline) {
-  return Reduce(round, Aim::kTry, 0, scalars, vector, deadline);
+                               std::span<float> vector, const base::Deadline& deadline,
+                               wire::Precision precision) {
+  return Reduce(round, Aim::kTry, 0, scalars, vector, deadline, precision);
 }
 
 RoundOutcome Client::Reduce(const RoundId& round, Aim aim, uint64_t announcement,
                             std::span<double> scalars, std::span<float> vector,
-                            const base::Deadline& deadline) {
+                            const base::Deadline& deadline, wire::Precision precision) {
   base::Duration elapsed = {};
   RoundOutcome outcome = {.is_complete = true};
   {
@@ -225,7 +226,7 @@ RoundOutcome Client::Reduce(const RoundId& round, Aim aim, uint64_t announcement
       if (aim == Aim::kContribute) {
         const wire::MessageId id = {MessageKind::kContribution, round.round,
                                     static_cast<uint32_t>(rank_), slice};
-        SetMessage(call, encoder.EncodeVectorInParts(id, slice_scalars, part));
+        SetMessage(call, encoder.EncodeVectorInParts(id, slice_scalars, part, 0, precision));
       }
       const SliceAnswer answer =
           Exchange(call, aim, {.scalar_count = slice_scalars.size(), .elements = part}, deadline);

@@ -28,6 +28,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/ps/connection.h"
 #include "lambdaml/ps/slice_call.h"
+#include "lambdaml/wire/float16.h"
 
 namespace lambdaml::ps {
 
@@ -64,12 +65,15 @@ class Client {
   JobState Open(const base::Deadline& deadline);
 
   // Contributes to a round and replaces scalars and vector by the sums over all ranks, in rank
-  // order. Not complete if the deadline passes first.
+  // order. Not complete if the deadline passes first. The vector travels, and comes back, rounded
+  // to the precision.
   RoundOutcome ReduceSum(const RoundId& round, uint64_t announcement, std::span<double> scalars,
-                         std::span<float> vector, const base::Deadline& deadline);
+                         std::span<float> vector, const base::Deadline& deadline,
+                         wire::Precision precision = wire::Precision::kFloat32);
   // The same without contributing or waiting: complete if the round is finished.
   RoundOutcome TryResult(const RoundId& round, std::span<double> scalars, std::span<float> vector,
-                         const base::Deadline& deadline);
+                         const base::Deadline& deadline,
+                         wire::Precision precision = wire::Precision::kFloat32);
   // Contributes a blob; sets *blobs to those of all ranks. Not complete as above.
   RoundOutcome Gather(const RoundId& round, base::ByteSpan contribution,
                       std::vector<base::Blob>* blobs, const base::Deadline& deadline);
@@ -101,7 +105,7 @@ class Client {
   SliceCall CallOf(const RoundId& round, uint32_t slice, size_t length) const;
   RoundOutcome Reduce(const RoundId& round, Aim aim, uint64_t announcement,
                       std::span<double> scalars, std::span<float> vector,
-                      const base::Deadline& deadline);
+                      const base::Deadline& deadline, wire::Precision precision);
   uint64_t Merge(uint64_t number, std::span<const float> change, std::span<float> model,
                  const base::Deadline& deadline);
 

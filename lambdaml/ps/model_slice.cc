@@ -38,7 +38,11 @@ void ModelSlice::CheckJoined() const {
       fmt::format("slice {} of the shared model: no worker has joined with it yet", slice_));
 }
 
-void ModelSlice::CheckLength(const wire::VectorView& vector) const {
+void ModelSlice::CheckFits(const wire::VectorView& vector) const {
+  if (vector.precision != wire::Precision::kFloat32) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("slice {} of the shared model takes changes of float32 only", slice_));
+  }
   if (vector.element_count == values_.size()) return;
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("slice {} of the shared model has {} elements, not {}", slice_,
@@ -47,7 +51,7 @@ void ModelSlice::CheckLength(const wire::VectorView& vector) const {
 
 void ModelSlice::Join(const wire::VectorView& start, MemoryBudget& budget, const Recorder& record) {
   const std::lock_guard lock(mutex_);
-  if (is_joined_) return CheckLength(start);
+  if (is_joined_) return CheckFits(start);
   reservation_ = budget.Reserve(start.element_count * sizeof(float));
   record();
   values_.resize(start.element_count);
@@ -70,7 +74,7 @@ void ModelSlice::Merge(int rank, uint64_t number, const wire::VectorView& change
                        const Recorder& record) {
   const std::lock_guard lock(mutex_);
   CheckJoined();
-  CheckLength(change);
+  CheckFits(change);
   double& merges = merges_[static_cast<size_t>(rank)];
   const auto number_max = static_cast<uint64_t>(merges) + 1;
   if (number < number_max) return;

@@ -44,7 +44,7 @@ class ModelSlice {
   uint64_t merge_count() const;
 
  private:
-  void CheckLength(const wire::VectorView& vector) const;
+  void CheckFits(const wire::VectorView& vector) const;
   void CheckJoined() const;
 
   const uint32_t slice_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "lambdaml/base/check.h"
@@ -24,11 +25,17 @@ struct ResultOwner {
   MemoryBudget::Reservation reservation;
 };
 
+std::string_view FormOf(const Message& message) {
+  if (message.id.kind == MessageKind::kGathered) return " as a blob";
+  return message.vector.precision == wire::Precision::kFloat16 ? " of float16" : "";
+}
+
 // Throws unless `message` can be merged with `other`.
 void CheckFits(const Message& message, const Message& other) {
   const bool is_same_kind = message.id.kind == other.id.kind;
   if (is_same_kind && message.vector.element_count == other.vector.element_count &&
-      message.vector.scalars.size() == other.vector.scalars.size()) {
+      message.vector.scalars.size() == other.vector.scalars.size() &&
+      message.vector.precision == other.vector.precision) {
     return;
   }
   throw Error(
@@ -36,10 +43,8 @@ void CheckFits(const Message& message, const Message& other) {
       fmt::format("rank {} contributes {} scalars and {} elements to slice {} of round {}{}, where "
                   "rank {} has contributed {} and {}{}: the ranks run different jobs",
                   message.id.rank, message.vector.scalars.size(), message.vector.element_count,
-                  message.id.part, message.id.round,
-                  message.id.kind == MessageKind::kGathered ? " as a blob" : "", other.id.rank,
-                  other.vector.scalars.size(), other.vector.element_count,
-                  other.id.kind == MessageKind::kGathered ? " as a blob" : ""));
+                  message.id.part, message.id.round, FormOf(message), other.id.rank,
+                  other.vector.scalars.size(), other.vector.element_count, FormOf(other)));
 }
 
 base::Blob Sum(std::span<const Message> contributions, MemoryBudget& budget) {
@@ -49,11 +54,15 @@ base::Blob Sum(std::span<const Message> contributions, MemoryBudget& budget) {
   for (const Message& contribution : contributions) terms.push_back(contribution.vector);
   std::vector<double> scalars(shape.scalars.size());
   auto owner = std::make_shared<ResultOwner>();
-  owner->reservation = budget.Reserve(wire::DenseSizeBytes(scalars.size(), shape.element_count));
+  owner->reservation =
+      budget.Reserve(wire::DenseSizeBytes(scalars.size(), shape.element_count, shape.precision));
   const std::span<float> sums = owner->encoder.VectorSpace(scalars.size(), shape.element_count);
   wire::SumInRankOrder(terms, scalars, sums);
-  const base::ByteSpan message =
-      owner->encoder.EncodeVector({MessageKind::kMerged, id.round, 0, id.part}, scalars, sums);
+  if (shape.precision == wire::Precision::kFloat16) {
+    wire::RoundToFloat16(sums, fmt::format("the sum of slice {} of round {}", id.part, id.round));
+  }
+  const base::ByteSpan message = owner->encoder.EncodeVector(
+      {MessageKind::kMerged, id.round, 0, id.part}, scalars, sums, 0, shape.precision);
   return {message, std::move(owner)};
 }
 

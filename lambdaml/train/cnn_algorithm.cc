@@ -16,6 +16,14 @@ void Scale(float weight, std::span<float> target) {
   for (float& value : target) value *= weight;
 }
 
+// target becomes target - other, and target + other.
+void Subtract(std::span<const float> other, std::span<float> target) {
+  for (size_t i = 0; i < target.size(); ++i) target[i] -= other[i];
+}
+void Add(std::span<const float> other, std::span<float> target) {
+  for (size_t i = 0; i < target.size(); ++i) target[i] += other[i];
+}
+
 // Parameters and statistics of a network as one vector.
 class JointVector {
  public:
@@ -75,11 +83,11 @@ class Base : public CnnAlgorithm {
   }
 
   // vector becomes its mean over ranks, weighted by their rows. One round; sums travel along.
-  void Average(std::span<float> vector) {
+  void Average(std::span<float> vector, wire::Precision precision) {
     if (!is_alone()) Scale(static_cast<float>(problem_.own_share), vector);
     {
       const base::ScopedTimer timer(&waited_);
-      problem_.peers.communicator().AllReduceSum(problem_.sums.outgoing(), vector);
+      problem_.peers.communicator().AllReduceSum(problem_.sums.outgoing(), vector, precision);
     }
     problem_.sums.Arrived();
   }
@@ -96,7 +104,8 @@ class CnnGradAvg final : public Base {
   explicit CnnGradAvg(const CnnProblem& problem)
       : Base(problem),
         exchange_(problem.peers.communicator(),
-                  BucketBegins(problem.network.layout(), problem.bucket_bytes / sizeof(float))) {}
+                  BucketBegins(problem.network.layout(), problem.bucket_bytes / sizeof(float)),
+                  problem.job.exchange) {}
 
   nn::BatchStats Step(const ImageBatch& batch, float share, float lr) override {
     nn::BatchStats stats;
@@ -113,7 +122,8 @@ class CnnGradAvg final : public Base {
     return stats;
   }
 
-  void EndEpoch() override { Average(network().statistics()); }
+  // Statistics are few and stay float32.
+  void EndEpoch() override { Average(network().statistics(), wire::Precision::kFloat32); }
 
   bool is_whole_between_steps() const override { return true; }
 
@@ -131,9 +141,19 @@ class CnnGradAvg final : public Base {
 };
 
 // Local SGD for an epoch, then the mean of the models. The velocity stays each rank's own.
+//
+// In float16 the mean is that of the changes since the ranks last agreed: a model would lose the
+// last bits of every parameter each time, a change loses them of what is new only.
 class CnnModelAvg final : public Base {
  public:
   explicit CnnModelAvg(const CnnProblem& problem) : Base(problem), model_(problem.network) {}
+
+  void Begin() override { Resume(); }
+  void Resume() override {
+    if (!sends_changes()) return;
+    model_.Read();
+    agreed_.assign(model_.values().begin(), model_.values().end());
+  }
 
   nn::BatchStats Step(const ImageBatch& batch, float /*share*/, float lr) override {
     if (batch.rows() == 0) return {};
@@ -144,7 +164,12 @@ class CnnModelAvg final : public Base {
 
   void EndEpoch() override {
     model_.Read();
-    Average(model_.values());
+    if (sends_changes()) Subtract(agreed_, model_.values());
+    Average(model_.values(), problem_.job.exchange);
+    if (sends_changes()) {
+      Add(agreed_, model_.values());
+      std::ranges::copy(model_.values(), agreed_.begin());
+    }
     model_.Write();
   }
 
@@ -159,7 +184,12 @@ class CnnModelAvg final : public Base {
   }
 
  private:
+  bool sends_changes() const {
+    return !is_alone() && problem_.job.exchange == wire::Precision::kFloat16;
+  }
+
   JointVector model_;
+  std::vector<float> agreed_;  // the model after the last round, if changes are sent
 };
 
 // The shared model is parameters and statistics; a worker adds its changes whenever it likes.
@@ -210,7 +240,7 @@ class AsyncBase : public Base {
   // their own: all workers' changes together make up one.
   void Merge(float weight) {
     change_.Read();
-    for (size_t i = 0; i < seen_.values().size(); ++i) change_.values()[i] -= seen_.values()[i];
+    Subtract(seen_.values(), change_.values());
     if (weight != 1) Scale(weight, change_.parameters());
     Scale(own_part_, change_.statistics());
     {

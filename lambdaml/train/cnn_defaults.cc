@@ -97,7 +97,7 @@ void ResolveAlgorithm(wire::Job& job) {
   if (!job.lambda) job.lambda = kWeightDecay;
 }
 
-void ResolveKept(wire::Job& job) {
+void ResolveSynchronisation(wire::Job& job) {
   const bool async = job.sync_mode == SyncMode::kAsync;
   if (job.patience > 0 && job.valid_ratio == 0) {
     Refuse("--patience needs validation rows: give --valid_ratio as well");
@@ -105,6 +105,11 @@ void ResolveKept(wire::Job& job) {
   if (async && (job.patience > 0 || job.keep == wire::KeptEpoch::kBest)) {
     Refuse(fmt::format("--{} needs a synchronous --sync_mode: async workers share no epochs",
                        job.patience > 0 ? "patience" : "keep best"));
+  }
+  if (async && job.exchange == wire::Precision::kFloat16) {
+    Refuse(
+        "--exchange float16 needs a synchronous --sync_mode: async adds small changes to a shared "
+        "model, which would swallow them in float16");
   }
   if (job.keep) return;
   const bool judged = job.valid_ratio > 0 && !async;
@@ -135,7 +140,7 @@ void ResolveCnnJob(wire::Job& job) {
   ResolveLambdamlFiles(job);
   CheckData(job);
   ResolveAlgorithm(job);
-  ResolveKept(job);
+  ResolveSynchronisation(job);
 }
 
 }  // namespace lambdaml::train

@@ -31,7 +31,9 @@ uint64_t ExchangeBytes(const wire::Job& job, uint64_t state_bytes) {
       by_buckets ? std::min<uint64_t>(state_bytes, kLargestBucketBytes) : state_bytes;
   const bool scatters = job.sync_mode == wire::SyncMode::kReduceScatter;
   const auto received = scatters ? uint64_t{1} : static_cast<uint64_t>(job.n_workers - 1);
-  return (received + 3) * unit;
+  if (job.exchange == wire::Precision::kFloat32) return (received + 3) * unit;
+  // Messages are half as long; model_avg holds what the changes are counted from.
+  return (received + 3) * unit / 2 + unit;
 }
 
 }  // namespace

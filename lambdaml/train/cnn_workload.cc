@@ -71,7 +71,8 @@ class CnnTrigger final : public TriggerWorkload {
                          .image_bytes = WorkerImageBytes(job)});
     // Contributions and sums of the rounds that a channel holds at the same time.
     const nn::StateLayout layout = nn::DescribeState(ArchitectureOfJob(job), ClassCountOf(job));
-    const uint64_t round_bytes = (layout.parameter_count + layout.statistic_count) * 4;
+    const uint64_t element_bytes = job.exchange == wire::Precision::kFloat16 ? 2 : 4;
+    const uint64_t round_bytes = (layout.parameter_count + layout.statistic_count) * element_bytes;
     return kRunBytes + data_.bytes_needed +
            3 * (static_cast<uint64_t>(job.n_workers) + 1) * round_bytes;
   }

@@ -17,8 +17,11 @@ std::vector<size_t> BucketBegins(const nn::StateLayout& layout, size_t bucket_si
 }
 
 GradientExchange::GradientExchange(comm::Communicator& communicator,
-                                   std::vector<size_t> bucket_begins)
-    : communicator_(communicator), begins_(std::move(bucket_begins)), done_(begins_.size()) {
+                                   std::vector<size_t> bucket_begins, wire::Precision precision)
+    : communicator_(communicator),
+      begins_(std::move(bucket_begins)),
+      precision_(precision),
+      done_(begins_.size()) {
   if (communicator_.worker_count() > 1) thread_ = std::thread([this] { RunRounds(); });
 }
 
@@ -90,7 +93,7 @@ void GradientExchange::ExchangeBucket(size_t bucket) {
   const size_t begin = begins_[bucket];
   const std::span<float> part = gradient_.subspan(begin, BucketEnd(bucket) - begin);
   for (float& value : part) value *= weight_;
-  communicator_.AllReduceSum(bucket == 0 ? scalars_ : std::span<double>(), part);
+  communicator_.AllReduceSum(bucket == 0 ? scalars_ : std::span<double>(), part, precision_);
 }
 
 }  // namespace lambdaml::train

@@ -17,6 +17,7 @@
 #include "lambdaml/base/clock.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/nn/architecture.h"
+#include "lambdaml/wire/float16.h"
 
 namespace lambdaml::train {
 
@@ -28,8 +29,9 @@ std::vector<size_t> BucketBegins(const nn::StateLayout& layout, size_t bucket_si
 // communicator between Begin and Finish.
 class GradientExchange {
  public:
-  // The communicator must live as long. All ranks have the same begins.
-  GradientExchange(comm::Communicator& communicator, std::vector<size_t> bucket_begins);
+  // The communicator must live as long. All ranks have the same begins and precision.
+  GradientExchange(comm::Communicator& communicator, std::vector<size_t> bucket_begins,
+                   wire::Precision precision = wire::Precision::kFloat32);
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
   // Waits for the round under way, if Finish has not been called.
@@ -55,6 +57,7 @@ class GradientExchange {
 
   comm::Communicator& communicator_;
   const std::vector<size_t> begins_;
+  const wire::Precision precision_;
   base::Duration waited_ = {};
 
   // Of the step under way; written by the caller while no round runs.

@@ -21,10 +21,10 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr std::array<std::string_view, 16> kForeignOptions = {
-    "n_classes", "valid_ratio", "bias",    "optim",         "lr",  "lr_schedule",
-    "momentum",  "regularizer", "lambda",  "n_admm_epochs", "rho", "local_solver",
-    "tolerance", "patience",    "augment", "keep"};
+constexpr std::array<std::string_view, 17> kForeignOptions = {
+    "n_classes", "valid_ratio", "bias",    "optim",         "lr",      "lr_schedule",
+    "momentum",  "regularizer", "lambda",  "n_admm_epochs", "rho",     "local_solver",
+    "tolerance", "patience",    "augment", "keep",          "exchange"};
 
 constexpr int64_t kLloydEpochs = 300;  // as scikit-learn's max_iter
 constexpr int64_t kMiniBatchEpochs = 10;

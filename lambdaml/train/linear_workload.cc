@@ -27,8 +27,8 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr std::array<std::string_view, 5> kForeignOptions = {"n_clusters", "init", "threshold",
-                                                             "augment", "keep"};
+constexpr std::array<std::string_view, 6> kForeignOptions = {"n_clusters", "init", "threshold",
+                                                             "augment",    "keep", "exchange"};
 
 class LinearTrigger final : public TriggerWorkload {
  public:

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lambdaml/base/json.h"
+#include "lambdaml/wire/float16.h"
 
 namespace lambdaml::wire {
 
@@ -57,6 +58,7 @@ struct Job {
   // Algorithm.
   std::optional<Optim> optim;
   SyncMode sync_mode = SyncMode::kReduce;
+  Precision exchange = Precision::kFloat32;
   std::optional<double> lr;
   LrSchedule lr_schedule = LrSchedule::kConstant;
   std::optional<double> momentum;

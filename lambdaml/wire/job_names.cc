@@ -39,5 +39,7 @@ const Names<TriggerKind> kTriggerNames = {{TriggerKind::kLocal, "local"},
                                           {TriggerKind::kLambda, "lambda"}};
 const Names<MetricsKind> kMetricsNames = {{MetricsKind::kNone, "none"},
                                           {MetricsKind::kCloudWatch, "cloudwatch"}};
+const Names<Precision> kPrecisionNames = {{Precision::kFloat32, "float32"},
+                                          {Precision::kFloat16, "float16"}};
 
 }  // namespace lambdaml::wire

@@ -26,6 +26,7 @@ extern const Names<KeptEpoch> kKeptEpochNames;
 extern const Names<PlatformKind> kPlatformNames;
 extern const Names<TriggerKind> kTriggerNames;
 extern const Names<MetricsKind> kMetricsNames;
+extern const Names<Precision> kPrecisionNames;
 
 template <typename E>
 std::string_view NameIn(const Names<E>& names, E value) {

@@ -51,7 +51,7 @@ using Field = std::variant<TextField, BoolField, IntegerField, NumberField, Enum
                            EnumField<DatasetType>, EnumField<Optim>, EnumField<SyncMode>,
                            EnumField<Regularizer>, EnumField<LrSchedule>, EnumField<LocalSolver>,
                            EnumField<KmeansInit>, EnumField<KeptEpoch>, EnumField<PlatformKind>,
-                           EnumField<TriggerKind>, EnumField<MetricsKind>>;
+                           EnumField<TriggerKind>, EnumField<MetricsKind>, EnumField<Precision>>;
 
 struct Row {
   JobOption option;
@@ -251,6 +251,8 @@ void AddFunctionRows(std::vector<Row>& rows) {
                          IntegerField{&Job::n_workers, kWorkers}, "worker functions [4]"));
   rows.push_back(MakeRow("channel", "", G::kFunctions, "URL", TextField{&Job::channel},
                          "what workers synchronise through [a folder in memory]"));
+  rows.push_back(MakeRow("exchange", G::kDetails, &Job::exchange, kPrecisionNames,
+                         "how networks' gradients travel [float32]"));
   rows.push_back(MakeRow("platform", G::kFunctions, &Job::platform, kPlatformNames,
                          "where functions run [local]"));
   rows.push_back(MakeRow("trigger", G::kDetails, &Job::trigger, kTriggerNames,
@@ -461,5 +463,6 @@ std::string_view NameOf(LocalSolver value) { return NameIn(kLocalSolverNames, va
 std::string_view NameOf(KmeansInit value) { return NameIn(kKmeansInitNames, value); }
 std::string_view NameOf(KeptEpoch value) { return NameIn(kKeptEpochNames, value); }
 std::string_view NameOf(PlatformKind value) { return NameIn(kPlatformNames, value); }
+std::string_view NameOf(Precision value) { return NameIn(kPrecisionNames, value); }
 
 }  // namespace lambdaml::wire

@@ -53,5 +53,6 @@ std::string_view NameOf(LocalSolver value);
 std::string_view NameOf(KmeansInit value);
 std::string_view NameOf(KeptEpoch value);
 std::string_view NameOf(PlatformKind value);
+std::string_view NameOf(Precision value);
 
 }  // namespace lambdaml::wire

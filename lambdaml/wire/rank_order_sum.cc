@@ -38,10 +38,21 @@ void SumScalars(std::span<const VectorView> terms, std::span<double> scalars) {
   }
 }
 
+// Adds the elements [begin, begin + count) of a dense term.
+void AddDense(const VectorView& terms, size_t begin, size_t count, double* sums) {
+  if (terms.precision == Precision::kFloat32) return Add(terms.values.data() + begin, count, sums);
+  std::array<float, kBlockSize> widened;
+  const auto block = std::span(widened).first(count);
+  Float16().widen(terms.halves.subspan(begin, count), block);
+  Add(block.data(), count, sums);
+}
+
 // Adds the stored elements below `end` from position `next` on; returns the position after them.
 size_t AddSparse(const VectorView& terms, size_t next, size_t begin, size_t end, double* sums) {
   for (; next < terms.indices.size() && terms.indices[next] < end; ++next) {
-    sums[terms.indices[next] - begin] += static_cast<double>(terms.values[next]);
+    const bool is_half = terms.precision == Precision::kFloat16;
+    const float value = is_half ? Widened(terms.halves[next]) : terms.values[next];
+    sums[terms.indices[next] - begin] += static_cast<double>(value);
   }
   return next;
 }
@@ -59,7 +70,8 @@ void SumInRankOrder(std::span<const VectorView> terms, std::span<double> scalars
   std::vector<size_t> next(terms.size(), 0);  // position in each sparse term
   for (size_t begin = 0; begin < vector.size(); begin += kBlockSize) {
     const size_t end = std::min(begin + kBlockSize, vector.size());
-    const bool starts_dense = !terms.empty() && !terms.front().is_sparse;
+    const bool starts_dense = !terms.empty() && !terms.front().is_sparse &&
+                              terms.front().precision == Precision::kFloat32;
     if (starts_dense) {
       StartAt(terms.front().values.data() + begin, end - begin, sums.data());
     } else {
@@ -69,7 +81,7 @@ void SumInRankOrder(std::span<const VectorView> terms, std::span<double> scalars
       if (terms[rank].is_sparse) {
         next[rank] = AddSparse(terms[rank], next[rank], begin, end, sums.data());
       } else {
-        Add(terms[rank].values.data() + begin, end - begin, sums.data());
+        AddDense(terms[rank], begin, end - begin, sums.data());
       }
     }
     Round(sums.data(), end - begin, vector.data() + begin);

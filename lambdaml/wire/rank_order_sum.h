@@ -1,4 +1,5 @@
-// The sum of the project: terms added in the order of ranks in float64, rounded once.
+// The sum of the project: terms added in the order of ranks in float64, rounded once to float32,
+// whatever their precision.
 //
 //   sum_i = round((((+0 + x_0i) + x_1i) + …) + x_{W-1}i)
 //

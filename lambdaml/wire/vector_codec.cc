@@ -48,6 +48,26 @@ constexpr uint64_t Aligned(uint64_t offset) {
   return (offset + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+constexpr uint64_t SizeOfElement(Precision precision) {
+  return precision == Precision::kFloat16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+constexpr Encoding EncodingOf(Precision precision, bool is_sparse) {
+  if (precision == Precision::kFloat16) {
+    return is_sparse ? Encoding::kHalfSparse : Encoding::kHalfDense;
+  }
+  return is_sparse ? Encoding::kSparse : Encoding::kDense;
+}
+
+constexpr bool IsSparse(Encoding encoding) {
+  return encoding == Encoding::kSparse || encoding == Encoding::kHalfSparse;
+}
+
+constexpr Precision PrecisionOf(Encoding encoding) {
+  const bool is_half = encoding == Encoding::kHalfDense || encoding == Encoding::kHalfSparse;
+  return is_half ? Precision::kFloat16 : Precision::kFloat32;
+}
+
 // Where the arrays of a message stand. Counts are at most 2^33, so nothing overflows.
 struct Layout {
   uint64_t scalars = kMessageHeaderSizeBytes;
@@ -61,9 +81,10 @@ struct Layout {
     scalars_end = scalars + scalar_count * sizeof(double);
     payload = Aligned(scalars_end);
     indices_end = payload;
-    if (encoding == Encoding::kSparse) indices_end += stored_count * sizeof(uint32_t);
+    if (IsSparse(encoding)) indices_end += stored_count * sizeof(uint32_t);
     values = Aligned(indices_end);
-    end = values + stored_count * (encoding == Encoding::kBytes ? 1 : sizeof(float));
+    end = values +
+          stored_count * (encoding == Encoding::kBytes ? 1 : SizeOfElement(PrecisionOf(encoding)));
   }
 };
 
@@ -83,19 +104,30 @@ uint64_t CountStored(std::span<const float> vector, uint64_t limit) {
   return std::min(count, limit);
 }
 
-void WriteSparse(std::span<const float> vector, std::byte* indices, std::byte* values) {
+void CopyBytes(std::byte* to, const void* from, size_t size_bytes) {
+  if (size_bytes > 0) std::memcpy(to, from, size_bytes);  // a null `from` is not allowed, even then
+}
+
+// Writes elements one after the other to `to`, which is aligned for them.
+void WriteValues(std::span<const float> from, Precision precision, std::byte* to) {
+  if (precision == Precision::kFloat32) return CopyBytes(to, from.data(), from.size_bytes());
+  Float16().narrow(from, {reinterpret_cast<uint16_t*>(to), from.size()});
+}
+
+void WriteSparse(std::span<const float> vector, Precision precision, std::byte* indices,
+                 std::byte* values) {
   for (size_t i = 0; i < vector.size(); ++i) {
     if (!IsStored(vector[i])) continue;
     const auto index = static_cast<uint32_t>(i);
     std::memcpy(indices, &index, sizeof(index));
-    std::memcpy(values, &vector[i], sizeof(float));
+    if (precision == Precision::kFloat32) {
+      std::memcpy(values, &vector[i], sizeof(float));
+    } else {
+      WriteValues(vector.subspan(i, 1), precision, values);
+    }
     indices += sizeof(index);
-    values += sizeof(float);
+    values += SizeOfElement(precision);
   }
-}
-
-void CopyBytes(std::byte* to, const void* from, size_t size_bytes) {
-  if (size_bytes > 0) std::memcpy(to, from, size_bytes);  // a null `from` is not allowed, even then
 }
 
 void Zero(std::byte* message, uint64_t begin, uint64_t end) {
@@ -152,12 +184,12 @@ Layout CheckHeader(const Header& header, size_t size_bytes, std::string_view ori
                                      header.message_size));
   }
   const bool is_kind_known = header.kind >= 1 && header.kind <= 4;
-  const bool is_encoding_known = header.encoding >= 1 && header.encoding <= 3;
+  const bool is_encoding_known = header.encoding >= 1 && header.encoding <= 5;
   if (!is_kind_known || !is_encoding_known) {
     ThrowCorrupt(origin, "its header has an unknown kind or encoding");
   }
   const auto encoding = static_cast<Encoding>(header.encoding);
-  const bool is_partly_stored = encoding == Encoding::kSparse;
+  const bool is_partly_stored = IsSparse(encoding);
   const uint64_t element_count_max = encoding == Encoding::kBytes ? size_bytes : kElementCountMax;
   if (header.element_count > element_count_max || header.stored_count > header.element_count ||
       (!is_partly_stored && header.stored_count != header.element_count) ||
@@ -212,45 +244,50 @@ std::span<float> MessageEncoder::VectorSpace(size_t scalar_count, size_t element
 }
 
 base::ByteSpan MessageEncoder::EncodeVector(const MessageId& id, std::span<const double> scalars,
-                                            std::span<const float> vector, uint16_t note) {
-  return Encode(id, scalars, vector, note, false).head;
+                                            std::span<const float> vector, uint16_t note,
+                                            Precision precision) {
+  return Encode(id, scalars, vector, {note, precision}, false).head;
 }
 
 MessageParts MessageEncoder::EncodeVectorInParts(const MessageId& id,
                                                  std::span<const double> scalars,
-                                                 std::span<const float> vector, uint16_t note) {
-  return Encode(id, scalars, vector, note, true);
+                                                 std::span<const float> vector, uint16_t note,
+                                                 Precision precision) {
+  return Encode(id, scalars, vector, {note, precision}, true);
 }
 
 MessageParts MessageEncoder::Encode(const MessageId& id, std::span<const double> scalars,
-                                    std::span<const float> vector, uint16_t note, bool in_parts) {
+                                    std::span<const float> vector, const Form& form,
+                                    bool in_parts) {
+  const auto [note, precision] = form;
   if (vector.size() > kElementCountMax || scalars.size() > kElementCountMax) {
     throw base::Error(base::ErrorCode::kInvalidArgument,
                       fmt::format("a message holds at most {} elements", kElementCountMax));
   }
-  const Layout dense(Encoding::kDense, scalars.size(), vector.size());
-  // Sparse needs 8 bytes an element and can only win below half of the elements.
+  const Layout dense(EncodingOf(precision, false), scalars.size(), vector.size());
+  // Sparse needs 4 bytes more an element and can only win below half of the elements.
   const uint64_t stored_count = CountStored(vector, vector.size() / 2 + 1);
-  const Layout sparse(Encoding::kSparse, scalars.size(), stored_count);
+  const Layout sparse(EncodingOf(precision, true), scalars.size(), stored_count);
   const bool is_sparse = sparse.end < dense.end;
   const Layout& layout = is_sparse ? sparse : dense;
 
   const base::ByteSpan elements = std::as_bytes(vector);
   const bool is_in_place = buffer_ && elements.data() == buffer_.get() + dense.values;
-  const bool is_apart = in_parts && !is_sparse && !is_in_place;
+  const bool is_half = precision == Precision::kFloat16;
+  const bool is_apart = in_parts && !is_sparse && !is_half && !is_in_place;
   std::shared_ptr<std::byte[]> source;
-  if (is_sparse && is_in_place) {
+  if ((is_sparse || is_half) && is_in_place) {
     source = std::exchange(buffer_, nullptr);
     capacity_bytes_ = 0;
   }
   std::byte* message = Reserve(is_apart ? layout.values : layout.end);
   if (is_sparse) {
-    WriteSparse(vector, message + layout.payload, message + layout.values);
-  } else if (!is_apart && !is_in_place) {
-    CopyBytes(message + layout.values, elements.data(), elements.size());
+    WriteSparse(vector, precision, message + layout.payload, message + layout.values);
+  } else if (is_half || (!is_apart && !is_in_place)) {
+    WriteValues(vector, precision, message + layout.values);
   }
   Header header;
-  header.encoding = static_cast<uint8_t>(is_sparse ? Encoding::kSparse : Encoding::kDense);
+  header.encoding = static_cast<uint8_t>(EncodingOf(precision, is_sparse));
   header.note = note;
   header.element_count = vector.size();
   header.stored_count = is_sparse ? stored_count : vector.size();
@@ -308,9 +345,15 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin, std::optional<u
     VectorView& vector = message.vector;
     vector.scalars = ViewAs<double>(span.data() + layout.scalars, header.scalar_count);
     vector.element_count = header.element_count;
-    vector.is_sparse = encoding == Encoding::kSparse;
-    vector.values =
-        apart.empty() ? ViewAs<float>(span.data() + layout.values, header.stored_count) : elements;
+    vector.is_sparse = IsSparse(encoding);
+    vector.precision = PrecisionOf(encoding);
+    if (vector.precision == Precision::kFloat16) {
+      vector.halves = ViewAs<uint16_t>(span.data() + layout.values, header.stored_count);
+    } else if (apart.empty()) {
+      vector.values = ViewAs<float>(span.data() + layout.values, header.stored_count);
+    } else {
+      vector.values = elements;
+    }
     if (vector.is_sparse) {
       vector.indices = ViewAs<uint32_t>(span.data() + layout.payload, header.stored_count);
       CheckIndices(vector, origin);
@@ -326,18 +369,22 @@ uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin) {
   return header.message_size;
 }
 
-uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count) {
-  return Layout(Encoding::kDense, scalar_count, element_count).end;
+uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count, Precision precision) {
+  return Layout(EncodingOf(precision, false), scalar_count, element_count).end;
 }
 
 void ExpandVector(const VectorView& vector, std::span<float> out) {
   LAMBDAML_CHECK(out.size() == vector.element_count);
+  const bool is_half = vector.precision == Precision::kFloat16;
   if (!vector.is_sparse) {
+    if (is_half) return Float16().widen(vector.halves, out);
     std::ranges::copy(vector.values, out.begin());
     return;
   }
   std::ranges::fill(out, 0.0F);
-  for (size_t k = 0; k < vector.indices.size(); ++k) out[vector.indices[k]] = vector.values[k];
+  for (size_t k = 0; k < vector.indices.size(); ++k) {
+    out[vector.indices[k]] = is_half ? Widened(vector.halves[k]) : vector.values[k];
+  }
 }
 
 }  // namespace lambdaml::wire

@@ -1,5 +1,5 @@
-// The message in which ranks exchange vectors: float64 scalars with a float32 vector, or plain
-// bytes. Encoding and decoding are pure functions on bytes; decoding copies nothing.
+// The message in which ranks exchange vectors: float64 scalars with a vector of float32 or float16,
+// or plain bytes. Encoding and decoding are pure functions on bytes; decoding copies nothing.
 //
 // Format, version 1 (docs/wire-format.md). All numbers are little-endian; `pad` is zero bytes up to
 // the next multiple of 64 from the start of the message, so that every array can be used in place.
@@ -9,10 +9,11 @@
 //              kind encoding note scalar_count element_count stored_count           ; 64 bytes
 //   body     = scalars pad payload
 //   scalars  = scalar_count * float64
-//   payload  = dense | sparse | bytes                                               ; by encoding
+//   payload  = dense | sparse | bytes | half_dense | half_sparse                    ; by encoding
 //   dense    = element_count * float32
 //   sparse   = stored_count * uint32 pad stored_count * float32      ; indices ascending, values
 //   bytes    = element_count * byte
+//   half_dense, half_sparse: as dense and sparse, with float16 for float32
 //
 //   offset  0  magic          "LMLV"        offset 40  kind           uint8   (MessageKind)
 //           4  version        uint32  1             41  encoding       uint8   (Encoding)
@@ -35,6 +36,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/checksum.h"
+#include "lambdaml/wire/float16.h"
 
 namespace lambdaml::wire {
 
@@ -47,7 +49,13 @@ enum class MessageKind : uint8_t {
   kModel = 4,         // a part of the shared model of asynchronous training
 };
 
-enum class Encoding : uint8_t { kDense = 1, kSparse = 2, kBytes = 3 };
+enum class Encoding : uint8_t {
+  kDense = 1,
+  kSparse = 2,
+  kBytes = 3,
+  kHalfDense = 4,
+  kHalfSparse = 5
+};
 
 // What a message is about, the job aside.
 struct MessageId {
@@ -61,15 +69,18 @@ struct MessageId {
 
 // Scalars and a vector in either form, owned by somebody else. Dense: `indices` is empty and
 // `values` holds all elements. Sparse: values[k] is the element indices[k], all others are +0.
+// Elements of float16 stand in `halves` instead of `values`.
 struct VectorView {
   std::span<const double> scalars;
   uint64_t element_count = 0;
   bool is_sparse = false;
   std::span<const uint32_t> indices;
   std::span<const float> values;
+  Precision precision = Precision::kFloat32;
+  std::span<const uint16_t> halves = {};
 
   static VectorView Dense(std::span<const double> scalars, std::span<const float> vector) {
-    return {scalars, vector.size(), false, {}, vector};
+    return {scalars, vector.size(), false, {}, vector, Precision::kFloat32, {}};
   }
 };
 
@@ -92,21 +103,28 @@ struct MessageParts {
 class MessageEncoder {
  public:
   // The message; valid until the next call. Errors: kInvalidArgument beyond 2^32-1 elements.
-  // `note` is a word from the writer to all readers that is no part of the vector.
+  // `note` is a word from the writer to all readers that is no part of the vector. For float16 the
+  // elements are rounded; those that do not fit become infinite.
   base::ByteSpan EncodeVector(const MessageId& id, std::span<const double> scalars,
-                              std::span<const float> vector, uint16_t note = 0);
-  // The same message, but a dense vector is not copied: it is the second part. Valid, too, until
-  // the vector changes.
+                              std::span<const float> vector, uint16_t note = 0,
+                              Precision precision = Precision::kFloat32);
+  // The same message, but a dense vector of float32 is not copied: it is the second part. Valid,
+  // too, until the vector changes.
   MessageParts EncodeVectorInParts(const MessageId& id, std::span<const double> scalars,
-                                   std::span<const float> vector, uint16_t note = 0);
+                                   std::span<const float> vector, uint16_t note = 0,
+                                   Precision precision = Precision::kFloat32);
   // Memory for a vector which EncodeVector, called next with so many scalars and this vector, finds
-  // where the message has it, and need not copy.
+  // where a message of float32 has it, and need not copy.
   std::span<float> VectorSpace(size_t scalar_count, size_t element_count);
   base::ByteSpan EncodeBytes(const MessageId& id, base::ByteSpan payload);
 
  private:
+  struct Form {
+    uint16_t note = 0;
+    Precision precision = Precision::kFloat32;
+  };
   MessageParts Encode(const MessageId& id, std::span<const double> scalars,
-                      std::span<const float> vector, uint16_t note, bool in_parts);
+                      std::span<const float> vector, const Form& form, bool in_parts);
   std::byte* Reserve(size_t size_bytes);
 
   std::shared_ptr<std::byte[]> buffer_;  // base::NewBuffer's
@@ -137,7 +155,8 @@ Message DecodeMessage(base::Blob bytes, std::string_view origin,
 uint64_t MessageSizeBytes(base::ByteSpan start, std::string_view origin);
 
 // The size of a dense message; a sparse one is smaller.
-uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count);
+uint64_t DenseSizeBytes(uint64_t scalar_count, uint64_t element_count,
+                        Precision precision = Precision::kFloat32);
 
 // Sets out[i] to element i of the vector. out.size() == vector.element_count.
 void ExpandVector(const VectorView& vector, std::span<float> out);

@@ -152,27 +152,51 @@ TEST_F(ChannelsTest, GiveTheCentroidsOfTheFileChannelBitForBit) {
 TEST_F(ChannelsTest, GiveTheNetworkOfTheFileChannelBitForBit) {
   Succeed({"data", "generate", "cifar10", "--rows", "12", "--output", "images.bin"});
   const auto network_of = [&](const Arguments& arguments) {
+    Succeed(Join({"train", "--data", "images.bin", "--n_epochs", "1", "--batch_size", "6",
+                  "--workers", "2", "--memory_mb", "3500", "--output", "m.safetensors"},
+                 arguments));
+    return Read("m.safetensors");
+  };
+  const bool is_full_matrix = std::getenv("LAMBDAML_TEST_ALL") != nullptr;
+  Variants variants;
+  for (const std::string model : {"mobilenet", "resnet18", "resnet50"}) {
+    if (model != "mobilenet" && !is_full_matrix) continue;
+    for (const std::string optim : {"grad_avg", "model_avg"}) {
+      const Arguments job = {"--model", model, "--optim", optim};
+      const std::string expected = network_of(job);
+      for (const ServiceKind& service : AllServices()) {
+        for (const std::string sync_mode : {"reduce", "reduce_scatter", "async"}) {
+          variants.Try(fmt::format("{} {} {} {}", service.name, model, optim, sync_mode), [&] {
+            const std::string url = NewUrl(service);
+            const std::string network =
+                network_of(Join(job, Arguments{"--sync_mode", sync_mode, "--channel", url}));
+            if (sync_mode != "async") {
+              EXPECT_TRUE(network == expected);
+            }
+            EXPECT_THAT(KeysLeft(url), IsEmpty());
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ChannelsTest, CarryHalvesToTheSameBits) {
+  Succeed({"data", "generate", "cifar10", "--rows", "12", "--output", "images.bin"});
+  const auto network_of = [&](const Arguments& arguments) {
     Succeed(Join({"train", "--model", "mobilenet", "--data", "images.bin", "--n_epochs", "1",
                   "--batch_size", "6", "--workers", "2", "--output", "m.safetensors"},
                  arguments));
     return Read("m.safetensors");
   };
+  const Arguments halves = {"--exchange", "float16"};
+  const std::string expected = network_of(halves);
+  EXPECT_FALSE(network_of({}) == expected);
   Variants variants;
-  for (const std::string optim : {"grad_avg", "model_avg"}) {
-    const std::string expected = network_of({"--optim", optim});
-    for (const ServiceKind& service : AllServices()) {
-      for (const std::string sync_mode : {"reduce", "reduce_scatter", "async"}) {
-        variants.Try(fmt::format("{} {} {}", service.name, optim, sync_mode), [&] {
-          const std::string url = NewUrl(service);
-          const std::string network =
-              network_of({"--optim", optim, "--sync_mode", sync_mode, "--channel", url});
-          if (sync_mode != "async") {
-            EXPECT_EQ(network, expected);
-          }
-          EXPECT_THAT(KeysLeft(url), IsEmpty());
-        });
-      }
-    }
+  for (const ServiceKind& service : AllServices()) {
+    variants.Try(service.name, [&] {
+      EXPECT_TRUE(network_of(Join(halves, Arguments{"--channel", NewUrl(service)})) == expected);
+    });
   }
 }
 

@@ -93,6 +93,8 @@ TEST_F(PsTest, EveryHybridWorkloadGivesTheModelOfTheFileChannelBitForBit) {
                            Join(images, Arguments{"--model", model, "--optim", optim})});
     }
   }
+  workloads.push_back({"network float16",
+                       Join(images, Arguments{"--model", "mobilenet", "--exchange", "float16"})});
   Variants variants;
   for (const Workload& workload : workloads) {
     variants.Try(workload.name, [&] {

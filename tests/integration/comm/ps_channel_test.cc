@@ -1,4 +1,5 @@
 // Collectives and the shared model over a parameter server, beside those over a store.
+#include <algorithm>
 #include <fmt/format.h>
 #include <functional>
 #include <gmock/gmock.h>
@@ -29,6 +30,7 @@ using Announce = std::function<Announcement()>;
 struct Result {
   std::vector<double> scalars;
   std::vector<float> vector;
+  std::vector<float> halves = {};
   std::vector<std::string> gathered = {};
 
   bool operator==(const Result&) const = default;
@@ -50,11 +52,14 @@ std::vector<float> VectorOf(int rank, size_t length) {
   return vector;
 }
 
-// One round of each kind.
+// One round of each kind, and one in halves.
 Result TakePart(Communicator& communicator, size_t length) {
   const int rank = communicator.rank();
   Result result = {.scalars = {1.0 / (rank + 3), 1e300}, .vector = VectorOf(rank, length)};
   communicator.AllReduceSum(result.scalars, result.vector);
+  result.halves = VectorOf(rank, length);
+  for (float& value : result.halves) value = std::clamp(value, -1e3F, 1e3F);
+  communicator.AllReduceSum({}, result.halves, wire::Precision::kFloat16);
   const std::string own(static_cast<size_t>(rank) * 10, static_cast<char>('a' + rank));
   for (const base::Blob& blob : communicator.AllGather(base::AsBytes(own))) {
     result.gathered.emplace_back(blob.text());
@@ -109,6 +114,37 @@ TEST_F(PsChannelTest, SumsAndBlobsHaveTheBitsOfAStoresForAnyNumberOfRanks) {
     }
     Open()->CleanUp(job, base::Deadline::After(std::chrono::seconds(10)));
   }
+}
+
+TEST_F(PsChannelTest, HalvesTakeHalfTheBytesAndMustFit) {
+  constexpr size_t kLength = ps::kSliceLength + 100;
+  test::RunInThreads(2, [&](int rank) {
+    const auto channel = Open();
+    const auto communicator = channel->MakeCommunicator(Pattern::kReduce, MemberOf(rank, 2));
+    std::vector<float> vector(kLength, 1.0F);
+    communicator->AllReduceSum({}, vector, wire::Precision::kFloat16);
+    EXPECT_THAT(vector, Each(2.0F));
+    EXPECT_LT(channel->counters().bytes_written, 2 * kLength + 2000);
+    EXPECT_LT(channel->counters().bytes_read, 2 * kLength + 2000);
+  });
+  const std::string job = FreshJob();
+  std::vector<std::string> errors(2);
+  test::RunInThreads(2, [&](int rank) {
+    const auto channel = Open();
+    Membership membership = MemberOf(rank, 2);
+    membership.job = job;
+    membership.round_timeout = std::chrono::seconds(2);
+    const auto communicator = channel->MakeCommunicator(Pattern::kReduce, membership);
+    std::vector<float> vector(10, 4e4F);
+    try {
+      communicator->AllReduceSum({}, vector, wire::Precision::kFloat16);
+    } catch (const base::Error& error) {
+      errors[static_cast<size_t>(rank)] = error.message();
+    }
+  });
+  EXPECT_THAT(errors, testing::Contains(HasSubstr("the sum of slice 0 of round 1: element 0 is "
+                                                  "8e+04, and float16 ends at 65504")));
+  Open()->CleanUp(job, base::Deadline::After(std::chrono::seconds(10)));
 }
 
 TEST_F(PsChannelTest, ARankThatIsInvokedAgainGetsTheSameResultsAndAnnouncements) {

@@ -30,13 +30,13 @@ void CollectivesTest::RunRanks(int worker_count,
   });
 }
 
-CollectivesTest::Terms CollectivesTest::SumOf(const Terms& terms) const {
+CollectivesTest::Terms CollectivesTest::SumOf(const Terms& terms, wire::Precision precision) const {
   Terms sums = terms;
   RunRanks(static_cast<int>(terms.size()), [&](Communicator& communicator) {
     auto& own = sums[static_cast<size_t>(communicator.rank())];
-    communicator.AllReduceSum({}, own);
+    communicator.AllReduceSum({}, own, precision);
     own = terms[static_cast<size_t>(communicator.rank())];
-    communicator.AllReduceSum({}, own);
+    communicator.AllReduceSum({}, own, precision);
   });
   return sums;
 }
@@ -120,6 +120,26 @@ TEST_P(CollectivesTest, LongVectorsOfMixedDensityHaveTheSameBitsOnEachRank) {
     terms[1] = RandomTerms(1, 1'000'000, 0.05, 6)[0];
     const auto expected = BitsOf(SlowSum(terms));
     for (const auto& sum : SumOf(terms)) ASSERT_TRUE(BitsOf(sum) == expected) << ranks;
+  }
+}
+
+TEST_P(CollectivesTest, SumsOfHalvesAreRoundedOnceAsTermsAndOnceAsSums) {
+  for (const int ranks : kRankCounts) {
+    for (const double density : {1.0, 0.1}) {
+      Terms terms = RandomTerms(static_cast<size_t>(ranks), 5001, density, 23);
+      for (auto& term : terms) {  // within float16, its subnormal numbers and below
+        for (float& value : term) value = std::ldexp(value, -16);
+        for (float& value : term) value = std::clamp(value, -1000.0F, 1000.0F);
+      }
+      Terms rounded = terms;
+      for (auto& term : rounded) wire::RoundToFloat16(term, "term");
+      auto sum = SlowSum(rounded);
+      wire::RoundToFloat16(sum, "sum");
+      const auto expected = BitsOf(ranks == 1 ? terms[0] : sum);
+      for (const auto& own : SumOf(terms, wire::Precision::kFloat16)) {
+        ASSERT_EQ(BitsOf(own), expected) << ranks;
+      }
+    }
   }
 }
 

@@ -34,7 +34,7 @@ class CollectivesTest : public testing::TestWithParam<std::tuple<test::StoreBack
   void RunRanks(int worker_count, const std::function<void(Communicator&)>& body) const;
 
   // What each rank holds after two rounds: the second one finds buffers and folders in use.
-  Terms SumOf(const Terms& terms) const;
+  Terms SumOf(const Terms& terms, wire::Precision precision = wire::Precision::kFloat32) const;
 };
 
 }  // namespace lambdaml::comm

@@ -52,6 +52,47 @@ class FaultTest : public testing::TestWithParam<Pattern> {
   std::unique_ptr<test::StorePlace> place_ = backend_.make_place();
 };
 
+TEST_P(FaultTest, WhatDoesNotFitFloat16IsNamed) {
+  const auto errors_of = [&](float first, float second) {
+    place_ = backend_.make_place();
+    std::vector<std::string> errors(2);
+    test::RunInThreads(2, [&](int rank) {
+      const auto store = place_->Open();
+      const auto communicator = MakeCommunicator(GetParam(), *store, MemberOf(rank, 2));
+      std::vector<float> vector(10, 1.0F);
+      vector[2] = rank == 0 ? first : second;
+      try {
+        communicator->AllReduceSum({}, vector, wire::Precision::kFloat16);
+      } catch (const base::Error& error) {
+        errors[static_cast<size_t>(rank)] = error.message();
+      }
+    });
+    return errors;
+  };
+  EXPECT_THAT(errors_of(1, 1), testing::Each(""));
+  EXPECT_THAT(errors_of(1, 1e5F)[1], StartsWith("rank 1: what it contributes to round 1: element "
+                                                "2 is 1e+05, and float16 ends at 65504"));
+  EXPECT_THAT(errors_of(4e4F, 4e4F)[0],
+              StartsWith("rank 0: the sum of round 1: element 2 is 8e+04"));
+}
+
+TEST_P(FaultTest, RanksThatExchangeInDifferentPrecisionsSaySo) {
+  std::vector<std::string> errors(2);
+  test::RunInThreads(2, [&](int rank) {
+    const auto store = place_->Open();
+    const auto communicator = MakeCommunicator(GetParam(), *store, MemberOf(rank, 2));
+    std::vector<float> vector(10, 1.0F);
+    try {
+      communicator->AllReduceSum({}, vector,
+                                 rank == 0 ? wire::Precision::kFloat16 : wire::Precision::kFloat32);
+    } catch (const base::Error& error) {
+      errors[static_cast<size_t>(rank)] = error.message();
+    }
+  });
+  EXPECT_THAT(errors[0], HasSubstr("contribution of rank 1 to round 1 is not of this rank's "
+                                   "--exchange: the ranks run different jobs"));
+}
+
 TEST_P(FaultTest, EveryRankNamesTheMissingOneAndTheRound) {
   for (const int missing : {1, 3}) {
     place_ = backend_.make_place();

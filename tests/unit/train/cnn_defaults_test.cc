@@ -90,6 +90,8 @@ TEST(CnnJob, WhatCannotWorkIsRefused) {
   ExpectRefusal({{"patience", "3"}, {"valid_ratio", "0.1"}, {"sync_mode", "async"}},
                 "--patience needs a synchronous");
   ExpectRefusal({{"keep", "best"}, {"sync_mode", "async"}}, "--keep best needs a synchronous");
+  ExpectRefusal({{"exchange", "float16"}, {"sync_mode", "async"}},
+                "--exchange float16 needs a synchronous --sync_mode");
   ExpectRefusal({{"data", "train.pt"}}, "PyTorch's pickles are not read");
   ExpectRefusal({{"test", "test.pt"}}, "PyTorch's pickles are not read");
   for (const auto& [name, text] : std::map<std::string, std::string>{{"index_base", "0"},

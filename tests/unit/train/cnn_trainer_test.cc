@@ -3,6 +3,7 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/nn/momentum_sgd.h"
@@ -53,6 +54,41 @@ TEST(CnnTrainer, AllRanksEndWithTheSameBitsInBothPatterns) {
         EXPECT_EQ(reduce[rank].outcome.loss, scatter[0].outcome.loss);
       }
     }
+  }
+}
+
+TEST(CnnTrainer, HalvesGiveEveryRankAndPatternTheSameBitsCloseToThoseOfFloat32) {
+  const data::ImageSet images = SmallImages(26);
+  for (const wire::Optim optim : {wire::Optim::kGradAvg, wire::Optim::kModelAvg}) {
+    wire::Job job = CnnJob(2);
+    job.optim = optim;
+    job.n_epochs = 1;
+    job.batch_size = 13;  // one step: differences would grow from one to the next
+    const std::vector<CnnRun> whole = TrainOn(job, images);
+    job.exchange = wire::Precision::kFloat16;
+    const std::vector<CnnRun> halves = TrainOn(job, images);
+    job.sync_mode = wire::SyncMode::kReduceScatter;
+    const std::vector<CnnRun> scatter = TrainOn(job, images);
+    EXPECT_NE(halves[0].parameters, whole[0].parameters);
+    // Parameters that were rounded themselves would be off by 1e-4.
+    ExpectNear(halves[0].parameters, whole[0].parameters, 3e-5);
+    for (const std::vector<CnnRun>* runs : {&halves, &scatter}) {
+      for (const CnnRun& run : *runs) {
+        EXPECT_EQ(run.parameters, halves[0].parameters);
+        EXPECT_EQ(run.statistics, halves[0].statistics);
+      }
+    }
+  }
+}
+
+TEST(CnnTrainer, OneWorkerExchangesNothingAndSoRoundsNothing) {
+  const data::ImageSet images = SmallImages(10);
+  for (const wire::Optim optim : {wire::Optim::kGradAvg, wire::Optim::kModelAvg}) {
+    wire::Job job = CnnJob(1);
+    job.optim = optim;
+    const std::vector<CnnRun> whole = TrainOn(job, images);
+    job.exchange = wire::Precision::kFloat16;
+    EXPECT_EQ(TrainOn(job, images)[0].parameters, whole[0].parameters);
   }
 }
 
@@ -292,9 +328,13 @@ class CutGeneration final : public Generation {
 };
 
 TEST(CnnTrainer, ARunThatIsCutAnywhereGoesOnBitForBit) {
-  for (const wire::Optim optim : {wire::Optim::kGradAvg, wire::Optim::kModelAvg}) {
+  for (const auto& [optim, exchange] :
+       {std::pair(wire::Optim::kGradAvg, wire::Precision::kFloat32),
+        std::pair(wire::Optim::kModelAvg, wire::Precision::kFloat32),
+        std::pair(wire::Optim::kModelAvg, wire::Precision::kFloat16)}) {
     wire::Job job = CnnJob(2);
     job.optim = optim;
+    job.exchange = exchange;
     job.augment = true;
     job.valid_ratio = 0.3;
     job.n_epochs = 3;

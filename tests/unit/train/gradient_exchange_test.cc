@@ -82,6 +82,18 @@ TEST(GradientExchange, GivesEveryRankTheWeightedSumHoweverItBecomesReady) {
   }
 }
 
+TEST(GradientExchange, HalvesAreSummedAsHalves) {
+  ForEachRank(2, [&](store::Store& store, const comm::Membership& membership) {
+    const auto communicator = comm::MakeCommunicator(comm::Pattern::kReduce, store, membership);
+    GradientExchange exchange(*communicator, {50, 0}, wire::Precision::kFloat16);
+    std::vector<float> gradient(100, membership.rank == 0 ? 2049.0F : 1.0F);
+    exchange.Begin(gradient, 1, {});
+    exchange.OnReady(0);
+    exchange.Finish();
+    EXPECT_THAT(gradient, testing::Each(2048.0F));  // 2048 + 1 has no float16
+  });
+}
+
 TEST(GradientExchange, WhatIsNotReadyDoesNotTravel) {
   ForEachRank(2, [&](store::Store& store, const comm::Membership& membership) {
     const auto communicator = comm::MakeCommunicator(comm::Pattern::kReduce, store, membership);

@@ -88,10 +88,12 @@ TEST(KmeansJob, AsyncIsForMiniBatches) {
 
 TEST(KmeansJob, OptionsOfOtherModelsAreRefused) {
   const std::pair<const char*, const char*> options[] = {
-      {"n_classes", "2"},   {"valid_ratio", "0.1"},    {"bias", "false"},   {"optim", "admm"},
-      {"lr", "0.1"},        {"lr_schedule", "cosine"}, {"momentum", "0"},   {"regularizer", "l2"},
-      {"lambda", "1"},      {"n_admm_epochs", "3"},    {"rho", "1"},        {"local_solver", "sgd"},
-      {"tolerance", "0.1"}, {"patience", "2"},         {"augment", "true"}, {"keep", "best"}};
+      {"n_classes", "2"},     {"valid_ratio", "0.1"}, {"bias", "false"},
+      {"optim", "admm"},      {"lr", "0.1"},          {"lr_schedule", "cosine"},
+      {"momentum", "0"},      {"regularizer", "l2"},  {"lambda", "1"},
+      {"n_admm_epochs", "3"}, {"rho", "1"},           {"local_solver", "sgd"},
+      {"tolerance", "0.1"},   {"patience", "2"},      {"augment", "true"},
+      {"keep", "best"},       {"exchange", "float16"}};
   for (const auto& [name, text] : options) {
     wire::Job job = KmeansJob();
     wire::SetOptionFromText(job, name, text, name);
@@ -100,11 +102,9 @@ TEST(KmeansJob, OptionsOfOtherModelsAreRefused) {
 }
 
 TEST(LinearJob, OptionsOfKmeansAreRefused) {
-  const std::pair<const char*, const char*> options[] = {{"n_clusters", "2"},
-                                                         {"init", "first"},
-                                                         {"threshold", "0.1"},
-                                                         {"augment", "true"},
-                                                         {"keep", "last"}};
+  const std::pair<const char*, const char*> options[] = {
+      {"n_clusters", "2"}, {"init", "first"}, {"threshold", "0.1"},
+      {"augment", "true"}, {"keep", "last"},  {"exchange", "float16"}};
   for (const auto& [name, text] : options) {
     wire::Job job;
     job.data = "rows";

@@ -87,5 +87,30 @@ TEST(RankOrderSumTest, OfOneTermIsTheTermWithoutMinusZeros) {
   EXPECT_TRUE(HaveSameBits(sum, {0.0F, 1.5F, -2.0F}));
 }
 
+TEST(RankOrderSumTest, HalvesCountAsTheNumbersThatTheyAre) {
+  for (const size_t length : {size_t{1}, size_t{2048}, size_t{5000}}) {
+    std::vector<Message> messages;
+    std::vector<VectorView> views;
+    std::vector<double> sums(length);
+    for (uint64_t rank = 0; rank < 4; ++rank) {
+      base::Random random(rank);
+      const double density = rank % 2 == 0 ? 1.0 : 0.1;
+      std::vector<float> term(length);
+      for (float& value : term) {
+        if (random.Uniform() < density) value = static_cast<float>(random.Normal());
+      }
+      MessageEncoder encoder;
+      messages.push_back(DecodeMessage(
+          base::Blob::Copy(encoder.EncodeVector({}, {}, term, 0, Precision::kFloat16)), "test"));
+      RoundToFloat16(term, "test");
+      for (size_t i = 0; i < length; ++i) sums[i] += static_cast<double>(term[i]);
+    }
+    for (const Message& message : messages) views.push_back(message.vector);
+    std::vector<float> actual(length);
+    SumInRankOrder(views, {}, actual);
+    for (size_t i = 0; i < length; ++i) ASSERT_EQ(actual[i], static_cast<float>(sums[i]));
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::wire

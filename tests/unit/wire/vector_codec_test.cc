@@ -70,10 +70,11 @@ std::string ErrorOf(const Bytes& bytes) {
   return "no error";
 }
 
-Bytes SampleMessage(bool is_sparse) {
+Bytes SampleMessage(bool is_sparse, Precision precision = Precision::kFloat32) {
   MessageEncoder encoder;
   const std::vector<double> scalars = {1.0, 2.0, 3.0};
-  const auto span = encoder.EncodeVector(kId, scalars, SparseVector(1000, is_sparse ? 20 : 1000));
+  const auto span =
+      encoder.EncodeVector(kId, scalars, SparseVector(1000, is_sparse ? 20 : 1000), 0, precision);
   return {span.begin(), span.end()};
 }
 
@@ -113,6 +114,42 @@ TEST(VectorCodecTest, NegativeZeroNanAndSubnormalsKeepTheirBits) {
   std::ranges::copy(special, sparse.begin() + 500);
   ExpectRoundTrip(scalars, sparse);
   EXPECT_TRUE(RoundTrip({}, sparse).vector.is_sparse);
+}
+
+TEST(VectorCodecTest, HalvesOfEveryLengthAndDensityComeBackRounded) {
+  const std::vector<double> scalars = {1.0, 1e300};
+  MessageEncoder encoder;
+  for (const size_t length : {0U, 1U, 7U, 8U, 17U, 1000U, 100'003U}) {
+    for (const double density : {0.0, 0.01, 0.32, 0.34, 1.0}) {
+      std::vector<float> vector(length);
+      base::Random random(length);
+      for (float& value : vector) {
+        if (random.Uniform() < density) value = static_cast<float>(random.Normal());
+      }
+      const Message message = DecodeMessage(
+          Blob::Copy(encoder.EncodeVector(kId, scalars, vector, 3, Precision::kFloat16)), "test");
+      EXPECT_EQ(message.note, 3);
+      EXPECT_EQ(message.vector.precision, Precision::kFloat16);
+      EXPECT_EQ(BitsOf(message.vector.scalars), BitsOf(std::span<const double>(scalars)));
+      std::vector<float> expanded(length, 7.0F);
+      ExpandVector(message.vector, expanded);
+      RoundToFloat16(vector, "test");
+      EXPECT_EQ(BitsOf(std::span<const float>(expanded)), BitsOf(std::span<const float>(vector)));
+    }
+  }
+}
+
+TEST(VectorCodecTest, HalvesTakeHalfTheBytes) {
+  MessageEncoder encoder;
+  const auto size_of = [&](size_t stored_count) {
+    return encoder.EncodeVector(kId, {}, SparseVector(1600, stored_count), 0, Precision::kFloat16)
+        .size();
+  };
+  EXPECT_EQ(size_of(1600), 64 + 3200U);
+  EXPECT_EQ(DenseSizeBytes(0, 1600, Precision::kFloat16), 64 + 3200U);
+  EXPECT_EQ(size_of(528), 64 + 528 * 6U);  // indices fill their 64 bytes
+  EXPECT_EQ(size_of(540), 64 + 3200U);
+  EXPECT_EQ(size_of(0), 64U);
 }
 
 TEST(VectorCodecTest, TheSmallerFormIsChosen) {
@@ -158,25 +195,30 @@ TEST(VectorCodecTest, PlainBytesComeBack) {
 
 TEST(VectorCodecTest, InPartsOrInPlaceTheBytesAreTheSame) {
   const std::vector<double> scalars = {1, 2, 3};
-  for (const size_t stored_count : {1000U, 20U, 0U}) {
-    const std::vector<float> vector = SparseVector(1000, stored_count);
-    MessageEncoder encoder;
-    const Blob expected = Blob::Copy(encoder.EncodeVector(kId, scalars, vector, 7));
+  for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
+    for (const size_t stored_count : {1000U, 20U, 0U}) {
+      const std::vector<float> vector = SparseVector(1000, stored_count);
+      MessageEncoder encoder;
+      const Blob expected = Blob::Copy(encoder.EncodeVector(kId, scalars, vector, 7, precision));
 
-    MessageEncoder of_parts;
-    const MessageParts parts = of_parts.EncodeVectorInParts(kId, scalars, vector, 7);
-    Bytes joined(parts.head.begin(), parts.head.end());
-    joined.insert(joined.end(), parts.payload.begin(), parts.payload.end());
-    EXPECT_TRUE(std::ranges::equal(joined, expected.span())) << stored_count;
-    const bool is_dense = stored_count == 1000;
-    EXPECT_EQ(parts.payload.data() == std::as_bytes(std::span(vector)).data(), is_dense);
+      MessageEncoder of_parts;
+      const MessageParts parts = of_parts.EncodeVectorInParts(kId, scalars, vector, 7, precision);
+      Bytes joined(parts.head.begin(), parts.head.end());
+      joined.insert(joined.end(), parts.payload.begin(), parts.payload.end());
+      EXPECT_TRUE(std::ranges::equal(joined, expected.span())) << stored_count;
+      const bool needs_no_copy = stored_count == 1000 && precision == Precision::kFloat32;
+      EXPECT_EQ(parts.payload.data() == std::as_bytes(std::span(vector)).data(), needs_no_copy);
 
-    MessageEncoder in_place;
-    const std::span<float> space = in_place.VectorSpace(scalars.size(), vector.size());
-    std::ranges::copy(vector, space.begin());
-    const ByteSpan actual = in_place.EncodeVector(kId, scalars, space, 7);
-    EXPECT_TRUE(std::ranges::equal(actual, expected.span())) << stored_count;
-    EXPECT_EQ(actual.data() + 128 == std::as_bytes(space).data(), is_dense);
+      MessageEncoder in_place;
+      const std::span<float> space = in_place.VectorSpace(scalars.size(), vector.size());
+      std::ranges::copy(vector, space.begin());
+      const std::byte* const place = std::as_bytes(space).data();
+      const ByteSpan actual = in_place.EncodeVector(kId, scalars, space, 7, precision);
+      EXPECT_TRUE(std::ranges::equal(actual, expected.span())) << stored_count;
+      if (needs_no_copy) {
+        EXPECT_EQ(actual.data() + 128, place);
+      }
+    }
   }
 }
 
@@ -261,7 +303,8 @@ TEST(VectorCodecTest, EveryFieldOfTheHeaderIsChecked) {
   EXPECT_THAT(ErrorOf(With(dense, 16, uint64_t{1})), HasSubstr("bytes where its header says"));
   EXPECT_THAT(ErrorOf(With(dense, 40, uint8_t{0})), HasSubstr("unknown kind"));
   EXPECT_THAT(ErrorOf(With(dense, 40, uint8_t{5})), HasSubstr("unknown kind"));
-  EXPECT_THAT(ErrorOf(With(dense, 41, uint8_t{4})), HasSubstr("unknown kind or encoding"));
+  EXPECT_THAT(ErrorOf(With(dense, 41, uint8_t{4})), HasSubstr("counts ask for"));
+  EXPECT_THAT(ErrorOf(With(dense, 41, uint8_t{6})), HasSubstr("unknown kind or encoding"));
   EXPECT_THAT(ErrorOf(With(dense, 44, uint32_t{4})), HasSubstr("no error"));  // into the padding
   EXPECT_THAT(ErrorOf(With(dense, 44, ~uint32_t{0})), HasSubstr("counts ask for"));
   EXPECT_THAT(ErrorOf(With(dense, 48, ~uint64_t{0})), HasSubstr("contradict"));
@@ -269,6 +312,14 @@ TEST(VectorCodecTest, EveryFieldOfTheHeaderIsChecked) {
   EXPECT_THAT(ErrorOf(With(sparse, 56, uint64_t{1001})), HasSubstr("contradict"));
   EXPECT_THAT(ErrorOf(With(sparse, 56, uint64_t{19})), HasSubstr("counts ask for"));
   EXPECT_THAT(ErrorOf(With(sparse, 100, uint8_t{1})), HasSubstr("padding"));
+  const Bytes halves = SampleMessage(false, Precision::kFloat16);
+  const Bytes sparse_halves = SampleMessage(true, Precision::kFloat16);
+  EXPECT_EQ(ErrorOf(halves), "no error");
+  EXPECT_EQ(ErrorOf(sparse_halves), "no error");
+  EXPECT_THAT(ErrorOf(With(halves, 56, uint64_t{999})), HasSubstr("contradict"));
+  EXPECT_THAT(ErrorOf(With(halves, 41, uint8_t{1})), HasSubstr("counts ask for"));
+  EXPECT_THAT(ErrorOf(With(sparse_halves, 56, uint64_t{19})), HasSubstr("counts ask for"));
+  EXPECT_THAT(ErrorOf(With(sparse_halves, 128, uint32_t{50})), HasSubstr("do not ascend"));
 }
 
 TEST(VectorCodecTest, IndicesMustAscendWithinTheVector) {
@@ -279,8 +330,9 @@ TEST(VectorCodecTest, IndicesMustAscendWithinTheVector) {
 }
 
 TEST(VectorCodecTest, EveryFlippedBitAndEveryTruncationIsNoticed) {
-  for (const bool is_sparse : {false, true}) {
-    Bytes message = SampleMessage(is_sparse);
+  for (const int form : {0, 1, 2, 3}) {
+    Bytes message =
+        SampleMessage(form % 2 == 1, form < 2 ? Precision::kFloat32 : Precision::kFloat16);
     for (size_t bit = 0; bit < message.size() * 8; ++bit) {
       const auto mask = static_cast<std::byte>(1U << (bit % 8));
       message[bit / 8] ^= mask;
@@ -299,7 +351,8 @@ TEST(VectorCodecTest, EveryFlippedBitAndEveryTruncationIsNoticed) {
 TEST(VectorCodecTest, MutationsWithARightChecksumAreRefusedOrStayInBounds) {
   base::Random random(42);
   for (int i = 0; i < 20'000; ++i) {
-    Bytes message = SampleMessage(i % 2 == 0);
+    Bytes message =
+        SampleMessage(i % 2 == 0, i % 4 < 2 ? Precision::kFloat32 : Precision::kFloat16);
     const uint64_t mutations = 1 + random.Below(4);
     for (uint64_t k = 0; k < mutations; ++k) {
       const size_t offset = 16 + random.Below(random.Below(2) == 0 ? 48 : message.size() - 16);
