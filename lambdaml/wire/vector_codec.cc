@@ -272,7 +272,9 @@ MessageParts MessageEncoder::Encode(const MessageId& id, std::span<const double>
   const Layout& layout = is_sparse ? sparse : dense;
 
   const base::ByteSpan elements = std::as_bytes(vector);
-  const bool is_in_place = buffer_ && elements.data() == buffer_.get() + dense.values;
+  // A vector that begins behind the end of a shorter buffer is somebody else's.
+  const bool is_in_place = capacity_bytes_ >= dense.values + elements.size() &&
+                           elements.data() == buffer_.get() + dense.values;
   const bool is_half = precision == Precision::kFloat16;
   const bool is_apart = in_parts && !is_sparse && !is_half && !is_in_place;
   std::shared_ptr<std::byte[]> source;
