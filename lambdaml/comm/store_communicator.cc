@@ -84,10 +84,16 @@ void StoreCommunicator::Merge(const Chunk& own) {
     routes.push_back({wire::MessageKind::kContribution, peer, rank(), own.number,
                       own.scalars.size(), own.vector.size(), precision_});
   }
+  // Another invocation of this rank may be ahead, also of one that knows of none.
   std::function<bool()> is_settled;
-  if (was_here_) is_settled = [&] { return TakeStandingResults(std::span(&own, 1)); };
+  if (was_here_ || membership_.keeps_results) {
+    is_settled = [&] { return TakeStandingResults(std::span(&own, 1)); };
+  }
   const auto contributions = Receive(routes, is_settled);
-  if (!contributions) return;
+  if (!contributions) {
+    was_here_ = true;
+    return;
+  }
   EveryRankHasContributed();
 
   std::vector<wire::VectorView> terms;
@@ -294,7 +300,7 @@ bool StoreCommunicator::WaitFor(MessageReader& reader, const std::function<bool(
     reader.Wait(round_end_);
     return true;
   }
-  const bool grows = is_durable && !is_settled;
+  const bool grows = is_durable && !was_here_;
   base::Duration pause = kLookMin;
   bool is_left_behind = false;
   while (true) {
