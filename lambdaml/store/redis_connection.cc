@@ -32,7 +32,7 @@ struct KnownError {
 constexpr std::string_view kIsShard =
     "it is one of several shards of a cluster: use a server with cluster mode disabled";
 
-constexpr std::array<KnownError, 19> kKnownErrors = {{
+constexpr std::array<KnownError, 20> kKnownErrors = {{
     {"LOADING", ErrorCode::kUnavailable, "it is still loading its data after a start"},
     {"BUSY", ErrorCode::kUnavailable, ""},
     {"TRYAGAIN", ErrorCode::kUnavailable, ""},
@@ -42,6 +42,7 @@ constexpr std::array<KnownError, 19> kKnownErrors = {{
     {"MISCONF", ErrorCode::kUnavailable, ""},
     {"ERR max number of clients", ErrorCode::kUnavailable,
      "it has no connection left: raise its maxclients, or use fewer workers"},
+    {"ERR Protocol error", ErrorCode::kUnavailable, "a request reached it damaged"},
     {"READONLY", ErrorCode::kUnavailable, "it is a read-only replica: name the primary's endpoint"},
     {"NOAUTH", ErrorCode::kPermissionDenied,
      "it asks for a password: give it in the URL, as redis://:PASSWORD@host, or in REDIS_PASSWORD"},
