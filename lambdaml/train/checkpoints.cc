@@ -69,6 +69,7 @@ base::Json ToJson(const CheckpointManifest& manifest) {
   base::Json ranks = base::Json::EmptyArray();
   for (const CheckpointPart& part : manifest.ranks) ranks.Append(ToJson(part));
   json.Set("ranks", std::move(ranks));
+  json.Set("checksum", base::ChecksumHex(base::Checksum64(base::AsBytes(json.Dump()))));
   return json;
 }
 
@@ -89,6 +90,9 @@ CheckpointManifest ManifestFromJson(const base::Json& json, const std::string& o
   manifest.shared = CheckpointPartFromJson(json.At("shared"));
   for (const base::Json& part : json.At("ranks").AsArray()) {
     manifest.ranks.push_back(CheckpointPartFromJson(part));
+  }
+  if (json.At("checksum").AsString() != ToJson(manifest).At("checksum").AsString()) {
+    throw Error(ErrorCode::kCorrupt, fmt::format("{} is damaged: its checksum differs", origin));
   }
   return manifest;
 }
@@ -308,17 +312,25 @@ std::optional<base::Blob> Checkpoints::Async(int64_t rank, const base::Deadline&
 }
 
 void Checkpoints::PutJob(const std::string& job, const base::Deadline& deadline) {
-  store_->Put(Key("job"), base::AsBytes(job), deadline);
+  const std::string checksum = base::ChecksumHex(base::Checksum64(base::AsBytes(job)));
+  store_->Put(Key("job"), base::AsBytes(fmt::format("{} {}", checksum, job)), deadline);
   if (!LatestNumber(deadline)) PutLatest(0, deadline);
 }
 
 std::string Checkpoints::Job(const base::Deadline& deadline) {
   const std::string key = Key("job");
-  const std::optional<base::Blob> job = store_->Get(key, deadline);
-  if (!job) {
+  const std::optional<base::Blob> stored = store_->Get(key, deadline);
+  if (!stored) {
     throw Error(ErrorCode::kNotFound, fmt::format("{}/{} is missing", store_->url(), key));
   }
-  return std::string(job->text());
+  const std::string_view text = stored->text();
+  const size_t space = std::min(text.find(' '), text.size());
+  const std::string_view job = text.substr(std::min(space + 1, text.size()));
+  if (text.substr(0, space) != base::ChecksumHex(base::Checksum64(base::AsBytes(job)))) {
+    throw Error(ErrorCode::kCorrupt,
+                fmt::format("{}/{} is damaged: its checksum differs", store_->url(), key));
+  }
+  return std::string(job);
 }
 
 bool Checkpoints::HasState(const base::Deadline& deadline) {

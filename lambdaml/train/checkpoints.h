@@ -9,7 +9,7 @@
 //   not
 //                           write the same file
 //   <job>/async.rank<r>     asynchronous training: rank r's state, each rank for itself
-//   <job>/job               the job as its trigger was given it, for --resume
+//   <job>/job               the job as its trigger was given it, for --resume, and its checksum
 //
 // The newest two checkpoints of a job stay. Only file and S3 stores keep what they are given;
 // others are refused.
@@ -98,7 +98,7 @@ class Checkpoints {
   std::optional<base::Blob> Async(int64_t rank, const base::Deadline& deadline);
 
   void PutJob(const std::string& job, const base::Deadline& deadline);
-  // Errors: kNotFound if it is not there.
+  // Errors: kNotFound if it is not there, kCorrupt.
   std::string Job(const base::Deadline& deadline);
 
   // Whether the job can be resumed.

@@ -4,6 +4,7 @@
 
 #include "lambdaml/train/step_size.h"
 
+#include "tests/unit/train/pulling_rows.h"
 #include "tests/unit/train/ranks.h"
 #include "tests/unit/train/sgd_reference.h"
 
@@ -48,42 +49,14 @@ TEST(AsyncSgd, WithOneWorkerIsSynchronousSgd) {
   }
 }
 
-// An objective whose gradient does not depend on w: each row pulls by 1. So whoever steps when, the
-// finished model is the sum of all changes, which float32 holds exactly.
-class Linear final : public model::Objective {
- public:
-  Linear(int64_t rows, size_t parameters) : rows_(rows), penalised_(parameters, 1.0F) {}
-
-  int64_t rows() const override { return rows_; }
-  int64_t parameter_count() const override { return static_cast<int64_t>(penalised_.size()); }
-  std::span<const float> penalised() const override { return penalised_; }
-  model::LossStats Gradient(model::RowRange rows, std::span<const float>,
-                            std::span<float> gradient) override {
-    std::fill(gradient.begin(), gradient.end(), -static_cast<float>(rows.size()));
-    return {0, 0, rows.size()};
-  }
-  model::LossStats Evaluate(model::RowRange rows, std::span<const float>) override {
-    return {0, 0, rows.size()};
-  }
-  double CurvatureBound(model::RowRange) override { return 1; }
-  model::LossStats Descend(model::RowRange rows, float step, std::span<float> w) override {
-    for (float& value : w) value += step * static_cast<float>(rows.size());
-    return {0, 0, rows.size()};
-  }
-
- private:
-  int64_t rows_;
-  std::vector<float> penalised_;
-};
-
 // What all ranks find at the end: the sum of `expected` over ranks.
 void ExpectEveryChange(wire::Optim optim, const std::vector<int64_t>& rows, float expected) {
   wire::Job job = AsyncJob(optim, 20, 4);
   job.lr = 0.25;
   ForEachRank(
       static_cast<int>(rows.size()), [&](store::Store& store, const comm::Membership& membership) {
-        Linear objective(rows[static_cast<size_t>(membership.rank)], 3000);
-        Linear valid(0, 3000);
+        PullingRows objective(rows[static_cast<size_t>(membership.rank)], 3000);
+        PullingRows valid(0, 3000);
         const Problem problem = {.objective = objective,
                                  .rows_total = 30,
                                  .rows_max = *std::max_element(rows.begin(), rows.end()),
