@@ -145,6 +145,12 @@ wire::Job Resumed(const TrainArguments& arguments, const std::string& place) {
   std::string warning;
   wire::Job job = train::ResumedJob(place, &warning);
   if (!warning.empty()) base::Log(base::LogLevel::kWarning, warning);
+  // Where the old platform's functions are says nothing of a new one's.
+  if (std::ranges::any_of(arguments.options,
+                          [](const auto& option) { return option.first == "platform"; })) {
+    job.function_url.clear();
+    job.run_folder.clear();
+  }
   return job;
 }
 

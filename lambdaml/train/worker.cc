@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/file.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/comm/channel.h"
+#include "lambdaml/place/place.h"
 #include "lambdaml/store/open_store.h"
 #include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/train/job_record.h"
@@ -26,6 +28,15 @@ uint64_t ResidentBytesMax() {
   rusage usage = {};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+// To an invocation that comes very late nothing of the job is left, and opening its folders would
+// make them anew, for nobody to delete.
+void CheckJobIsThere(const wire::Job& job) {
+  if (!place::IsLocal(job.data) || base::FileExists(place::PathOf(job.data))) return;
+  throw base::Error(
+      base::ErrorCode::kNotFound,
+      fmt::format("{}, the shards of job {}, is not there: the job is over", job.data, job.job_id));
 }
 
 // The worker as a chain of parts that live as long as the run.
@@ -172,6 +183,7 @@ WorkerReport RunWorker(const wire::Job& job, const WorkerEnvironment& given) {
         base::Deadline::Earlier(given.deadline, base::Deadline::AtEpochMs(job.ends_at_ms));
   }
   try {
+    CheckJobIsThere(job);
     return Worker(job, environment).Run();
   } catch (const base::Error& error) {
     const bool out_of_time = error.code() == base::ErrorCode::kDeadlineExceeded;

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sstream>
 #include <sys/mount.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -189,6 +190,17 @@ std::string Workbench::RunTool(const std::string& program, const Arguments& argu
 
 std::unique_ptr<ChildProgram> Workbench::Start(const Arguments& arguments) const {
   return std::make_unique<ChildProgram>(Program(LAMBDAML_PROGRAM, arguments));
+}
+
+std::vector<pid_t> Workbench::WorkersOf(pid_t parent) {
+  std::vector<pid_t> workers;
+  for (const pid_t child : ChildrenOf(parent)) {
+    std::error_code error;  // of one that has just ended
+    const std::filesystem::path program =
+        std::filesystem::read_symlink(fmt::format("/proc/{}/exe", child), error);
+    if (program.filename() == "lambdaml-worker") workers.push_back(child);
+  }
+  return workers;
 }
 
 void Workbench::ExpectNothingLeft(base::Duration patience) const {

@@ -68,6 +68,9 @@ class Workbench : public ::testing::Test {
 
   // For tests that do something to a running `lambdaml`; call ExpectNothingLeft when it has ended.
   std::unique_ptr<ChildProgram> Start(const Arguments& arguments) const;
+  // The processes of the functions that a `lambdaml` runs on this machine, or another process.
+  static std::vector<pid_t> WorkersOf(const ChildProgram& run) { return WorkersOf(run.pid()); }
+  static std::vector<pid_t> WorkersOf(pid_t parent);
   // Adds a failure for each process, run folder and temporary file still there when `patience` is
   // over.
   void ExpectNothingLeft(base::Duration patience = base::Duration::zero()) const;

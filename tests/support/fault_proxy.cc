@@ -29,18 +29,28 @@ FaultProxy::Failure FaultProxy::DrawFailure() {
   return kinds[random_.Below(kinds.size())];
 }
 
+void FaultProxy::DrawDamage(std::string* bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes->empty() || random_.Uniform() >= faults_.damage_probability) return;
+  ++failures_;
+  char& byte = (*bytes)[random_.Below(bytes->size())];
+  byte = static_cast<char>(byte ^ (1 << random_.Below(8)));
+}
+
 bool FaultProxy::Request(Connection& connection, std::string* bytes) {
   if (connection.is_asking) return true;
   connection.is_asking = true;
+  DrawDamage(bytes);
   connection.failure = DrawFailure();
   if (connection.failure == Failure::kNoRequest) bytes->clear();
   if (connection.failure == Failure::kHalfRequest) bytes->resize(bytes->size() / 2);
   return connection.failure != Failure::kNoRequest && connection.failure != Failure::kHalfRequest;
 }
 
-bool FaultProxy::Reply(Connection& connection, std::string* bytes) const {
+bool FaultProxy::Reply(Connection& connection, std::string* bytes) {
   if (!connection.is_asking) return true;
   connection.is_asking = false;
+  DrawDamage(bytes);
   base::SystemClock().SleepFor(faults_.latency);
   if (connection.failure == Failure::kNoAnswer) bytes->clear();
   if (connection.failure == Failure::kHalfAnswer) bytes->resize(bytes->size() / 2);

@@ -21,7 +21,9 @@ struct ProxyFaults {
   // server may or may not have done what it was asked.
   double failure_probability = 0;
   bool speaks_http = false;
-  bool cuts_requests = true;    // or leaves them whole, for servers that do not survive half a one
+  bool cuts_requests = true;  // or leaves them whole, for servers that do not survive half a one
+  // Of a request or its answer: that one bit of it arrives changed.
+  double damage_probability = 0;
   base::Duration latency = {};  // before each answer
 };
 
@@ -42,8 +44,9 @@ class FaultProxy {
   };
   TcpProxy::Hooks MakeHooks();
   Failure DrawFailure();
+  void DrawDamage(std::string* bytes);
   bool Request(Connection& connection, std::string* bytes);
-  bool Reply(Connection& connection, std::string* bytes) const;
+  bool Reply(Connection& connection, std::string* bytes);
 
   const ProxyFaults faults_;
   std::atomic<uint64_t> failures_{0};
