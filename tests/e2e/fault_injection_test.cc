@@ -262,7 +262,9 @@ class FaultInjectionTest : public Workbench {
     ExpectNothingLeft();
     if (result.status.ToString() == "exit status 0") {
       EXPECT_EQ(Read("disturbed"), expected) << result.err;
-      EXPECT_FALSE(Exists("disturbed.checkpoint"));
+      // A second invocation, of which the trigger knows nothing, may save once more behind its
+      // back.
+      EXPECT_TRUE(scenario.is_duplicated || !Exists("disturbed.checkpoint"));
     } else {
       ++injected_.errors;
       ExpectRightError(scenario, killed, result);
