@@ -52,7 +52,7 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 
 def payload(model, folder, run):
-    job = {"model": model, "n_workers": 2, "job_id": "bench", "n_epochs": 1,
+    job = {"model": model, "n_workers": 2, "job_id": "bench", "n_epochs": 10**6,
            "batch_size": 8, "lr": 0.01, "momentum": 0.9, "optim": "grad_avg", "lambda": 0.0005,
            "regularizer": "l2", "channel": f"file://{run}/channel", "model_url": f"file://{run}/run"}
     if model == "lr":
