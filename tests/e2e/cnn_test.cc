@@ -225,14 +225,14 @@ TEST_F(CnnTest, EachNetworkTrainsInTheMemoryThatIsSaidAndPyTorchLoadsIt) {
   Variants variants;
   for (const std::string model : {"mobilenet", "resnet18", "resnet50"}) {
     variants.Try(model, [&] {
-      const Outcome refusal = Run(TrainArguments({"--model", model, "--memory_mb", "128"}));
+      const Arguments options = {"--model", model, "--batch_size", "12"};
+      const Outcome refusal = Run(TrainArguments(Join(options, Arguments{"--memory_mb", "128"})));
       const std::string said_mb = FoundIn(refusal.err, "needs about (\\d+) MB");
-      const Arguments job =
-          TrainArguments({"--model", model, "--data", "few.bin", "--memory_mb", said_mb});
+      const Arguments job = TrainArguments(Join(options, Arguments{"--memory_mb", said_mb}));
       const std::string used =
           RunTool(kPython, Join({LAMBDAML_PEAK_MEMORY, LAMBDAML_PROGRAM_PATH}, job));
       EXPECT_LE(std::stod(used), std::stod(said_mb));
-      EXPECT_GE(std::stod(used), 0.4 * std::stod(said_mb)) << "an estimate far too high";
+      EXPECT_GE(std::stod(used), 0.5 * std::stod(said_mb)) << "an estimate far too high";
       Succeed({"predict", "m.safetensors", "--data", "few.bin", "--probabilities", "--output",
                "p.txt"});
       RunTool(kPython, {LAMBDAML_TORCH_CHECK, LAMBDAML_TORCH_NETWORKS, "m.safetensors", "few.bin",
