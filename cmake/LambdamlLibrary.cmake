@@ -37,8 +37,9 @@ endif()
 
 # What runs under which sanitizer: for threads, the programs in which threads meet.
 set(LAMBDAML_ADDRESS_TESTS
-  base_test model_test nn_test optim_test report_test wire_test)
-set(LAMBDAML_THREAD_TESTS model_test)
+  base_test comm_test data_test model_test net_test nn_test optim_test ps_test report_test store_test
+  wire_test)
+set(LAMBDAML_THREAD_TESTS base_test comm_test model_test ps_test store_test)
 foreach(sanitizer address thread)
   if(NOT TARGET ${sanitizer}_tests)
     add_custom_target(${sanitizer}_tests)
