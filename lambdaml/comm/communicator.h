@@ -43,9 +43,6 @@ struct Membership {
   // a newer state than this invocation has, so that what it waits for may be deleted. Once true it
   // stays true.
   std::function<bool()> is_left_behind = {};
-  // Told now and then of a rank that this one has waited for longer than a tenth of round_timeout,
-  // or, where the ranks come together, half of start_timeout; by few of those that wait for it.
-  std::function<void(int rank)> report_late = {};
 };
 
 struct CommStats {

@@ -40,11 +40,6 @@ void CheckMembership(const Membership& membership) {
       fmt::format("rank {} is not one of {} workers", membership.rank, membership.worker_count));
 }
 
-base::Duration LateAfter(const Membership& membership, uint64_t round) {
-  if (round == 1 && membership.start_timeout) return *membership.start_timeout / 2;
-  return membership.round_timeout / 10;
-}
-
 void DeleteJob(store::Store& store, const std::string& job, const base::Deadline& deadline) {
   CheckJob(job);
   store.TearDown(job + "/", deadline);

@@ -26,10 +26,6 @@ std::string ModelKey(const std::string& job, uint64_t part);
 // component of a key, at most 120 bytes.
 void CheckMembership(const Membership& membership);
 
-// How long a rank may keep the others waiting in a round until it is late
-// (Membership::report_late).
-base::Duration LateAfter(const Membership& membership, uint64_t round);
-
 // Deletes everything a job has written, and tears down what the store has prepared for it. For the
 // end of a job, when no worker of it runs any more; a job that wrote nothing is no error.
 void DeleteJob(store::Store& store, const std::string& job, const base::Deadline& deadline);

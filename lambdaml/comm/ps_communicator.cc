@@ -7,7 +7,6 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/units.h"
-#include "lambdaml/comm/job_keys.h"
 #include "lambdaml/wire/vector_codec.h"
 
 namespace lambdaml::comm {
@@ -20,14 +19,6 @@ PsCommunicator::PsCommunicator(ps::Client& client, Membership membership)
       round_end_(membership_.end) {
   // What earlier generations came to is needed no more once all ranks of this one come together.
   if (membership_.generation > 0) released_round_ = 0;
-  if (!membership_.report_late) return;
-  client_.TellMissing([this](const std::vector<int>& ranks) {
-    const base::Duration waited = membership_.end.clock().Now() - round_start_;
-    if (waited < LateAfter(membership_, round_)) return;
-    for (const int peer : ranks) {
-      if (peer != rank()) membership_.report_late(peer);
-    }
-  });
 }
 
 void PsCommunicator::BeginRound() {

@@ -139,19 +139,11 @@ void MessageReader::AcceptFirst(Incoming& message, base::ByteSpan bytes) const {
   message.capacity_bytes = message.size_bytes;
 }
 
-bool MessageReader::IsComplete(const Incoming& message) {
-  return std::ranges::all_of(message.has_segment, std::identity());
-}
-
-size_t MessageReader::FirstMissing() const {
-  const auto missing = std::ranges::find_if_not(messages_, IsComplete);
-  return static_cast<size_t>(missing - messages_.begin());
-}
-
 std::vector<std::optional<base::Blob>> MessageReader::Take() {
   std::vector<std::optional<base::Blob>> taken;
   for (Incoming& message : messages_) {
-    if (!IsComplete(message)) {
+    const bool is_complete = std::ranges::all_of(message.has_segment, std::identity());
+    if (!is_complete) {
       taken.emplace_back(std::nullopt);
     } else if (message.has_segment.size() == 1) {
       taken.emplace_back(std::move(message.whole));

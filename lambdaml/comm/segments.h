@@ -54,9 +54,6 @@ class MessageReader {
   // those of the store.
   bool Wait(const base::Deadline& deadline);
 
-  // The number of the first message that is not complete; that of messages if all are.
-  size_t FirstMissing() const;
-
   // Result i belongs to the message of that number and is nothing if it is not complete. Once.
   std::vector<std::optional<base::Blob>> Take();
 
@@ -69,7 +66,6 @@ class MessageReader {
     std::shared_ptr<std::byte[]> memory = {};  // of more
     uint64_t capacity_bytes = 0;               // of memory
   };
-  static bool IsComplete(const Incoming& message);
   std::span<std::byte> PlaceOf(const Incoming& message, size_t segment) const;
   void Accept(Incoming& message, size_t segment, const base::Blob& bytes) const;
   void AcceptFirst(Incoming& message, base::ByteSpan bytes) const;

@@ -24,10 +24,6 @@ constexpr base::Duration kLookMin = std::chrono::seconds(1);
 // And between two questions whether this invocation is left behind.
 constexpr base::Duration kLookMax = std::chrono::seconds(8);
 
-// The ranks that look whose fault it is that a sum is late. Few, since they look at every rank's
-// contribution; more than one, since one may be late itself.
-constexpr int kWatcherCount = 4;
-
 }  // namespace
 
 StoreCommunicator::StoreCommunicator(store::Store& store, Membership membership)
@@ -275,7 +271,7 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
                                                           route.precision)});
   }
   MessageReader reader(store_, std::move(awaited));
-  if (!WaitFor(reader, routes, is_settled)) return std::nullopt;
+  if (!WaitFor(reader, is_settled)) return std::nullopt;
   auto blobs = reader.Take();
 
   std::vector<wire::Message> messages;
@@ -298,16 +294,13 @@ std::optional<std::vector<wire::Message>> StoreCommunicator::Receive(
   return messages;
 }
 
-bool StoreCommunicator::WaitFor(MessageReader& reader, std::span<const Route> routes,
-                                const std::function<bool()>& is_settled) {
+bool StoreCommunicator::WaitFor(MessageReader& reader, const std::function<bool()>& is_settled) {
   const bool is_durable = store_.capabilities().is_durable;
-  const bool asks = membership_.is_left_behind || membership_.report_late;
-  if (is_durable && !is_settled && !asks) {
+  if (is_durable && !is_settled && !membership_.is_left_behind) {
     reader.Wait(round_end_);
     return true;
   }
   const bool grows = is_durable && !was_here_;
-  const auto late = base::Deadline::After(LateAfter(membership_, round_), membership_.end.clock());
   base::Duration pause = kLookMin;
   bool is_left_behind = false;
   while (true) {
@@ -318,15 +311,8 @@ bool StoreCommunicator::WaitFor(MessageReader& reader, std::span<const Route> ro
     if (round_end_.Expired()) return true;
     if (is_settled && is_settled()) return false;
     is_left_behind = membership_.is_left_behind && membership_.is_left_behind();
-    if (membership_.report_late && late.Expired()) ReportLate(routes[reader.FirstMissing()]);
     if (grows) pause = is_left_behind ? kLookMin : std::min(2 * pause, kLookMax);
   }
-}
-
-void StoreCommunicator::ReportLate(const Route& missing) {
-  const bool is_sum = missing.kind == wire::MessageKind::kMerged;
-  if (is_sum && rank() >= kWatcherCount) return;
-  membership_.report_late(CauseOf(missing).from_rank);
 }
 
 bool StoreCommunicator::Look(MessageReader& reader, const base::Deadline& end,
@@ -378,20 +364,20 @@ void StoreCommunicator::ThrowLeftBehind() const {
 
 // A merged vector is late because its rank is, or because one of those is for which that rank
 // waits; so look into its inbox before blaming it.
-StoreCommunicator::Route StoreCommunicator::CauseOf(const Route& missing) {
-  if (missing.kind != wire::MessageKind::kMerged) return missing;
-  const auto soon = base::Deadline::After(std::chrono::seconds(1), membership_.end.clock());
-  for (int peer = 0; peer < worker_count(); ++peer) {
-    const Route contribution = {wire::MessageKind::kContribution, peer, missing.from_rank, 0};
-    if (peer == missing.from_rank || peer == rank()) continue;
-    if (!store_.Get(KeyOf(contribution), soon)) return contribution;
-  }
-  return missing;
-}
-
 void StoreCommunicator::ThrowMissing(const Route& route) {
-  const double waited_s = base::Seconds(membership_.end.clock().Now() - round_start_);
-  const Route missing = CauseOf(route);
+  const base::Clock& clock = membership_.end.clock();
+  const double waited_s = base::Seconds(clock.Now() - round_start_);
+  Route missing = route;
+  if (route.kind == wire::MessageKind::kMerged) {
+    const base::Deadline soon = base::Deadline::After(std::chrono::seconds(1), clock);
+    for (int peer = 0; peer < worker_count(); ++peer) {
+      const Route contribution = {wire::MessageKind::kContribution, peer, route.from_rank, 0};
+      if (peer == route.from_rank || peer == rank()) continue;
+      if (store_.Get(KeyOf(contribution), soon)) continue;
+      missing = contribution;
+      break;
+    }
+  }
   const uint64_t restarts = store_.restarts() - restarts_at_start_;
   const std::string restarted =
       restarts == 0 ? ""

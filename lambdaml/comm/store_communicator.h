@@ -127,18 +127,13 @@ class StoreCommunicator : public Communicator {
   wire::MessageId IdOf(const Route& route) const;
   std::string Describe(const Route& route) const;
   // Waits as Receive does. False: is_settled, instead of all messages.
-  bool WaitFor(MessageReader& reader, std::span<const Route> routes,
-               const std::function<bool()>& is_settled);
-  // Says who is late, the message of this route being so.
-  void ReportLate(const Route& missing);
+  bool WaitFor(MessageReader& reader, const std::function<bool()>& is_settled);
   // reader.Wait, but for one look only where something else may have to be looked after. Returns
   // whether all is complete.
   bool Look(MessageReader& reader, const base::Deadline& end, base::Duration length);
   // Waits for all, at most until the round's end; after a restart of the service at most for
   // `patience`, because the writer may be gone. Returns whether they came.
   bool WaitInLeave(std::span<const Route> routes, base::Duration patience);
-  // What keeps a message from being there: it, or what its writer waits for itself.
-  Route CauseOf(const Route& missing);
   [[noreturn]] void ThrowLeftBehind() const;
   [[noreturn]] void ThrowMissing(const Route& route);
   // The same for the first round of a generation: names all that are missing.

@@ -192,7 +192,6 @@ SliceAnswer Client::Exchange(SliceCall call, Aim aim, AnswerPlace answer_place,
                               place(), call.round.round, call.job));
     }
     if (answer.is_complete || !may_wait) return answer;
-    if (tell_missing_ && call.slice == 0) tell_missing_(answer.missing_ranks);
     // The contribution is there, unless the server has started anew meanwhile.
     is_missing = std::ranges::find(answer.missing_ranks, rank_) != answer.missing_ranks.end();
   }

@@ -21,7 +21,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
@@ -61,12 +60,6 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client();
-
-  // From now on `tell` is told, every kWaitMax of a round's waiting, for which ranks. Threads: one
-  // of the client's, at most one at a time.
-  void TellMissing(std::function<void(const std::vector<int>& ranks)> tell) {
-    tell_missing_ = std::move(tell);
-  }
 
   // Makes the job or finds it.
   JobState Open(const base::Deadline& deadline);
@@ -120,7 +113,6 @@ class Client {
   const JobSpec spec_;
   const int rank_;
   ClientMeter meter_;
-  std::function<void(const std::vector<int>& ranks)> tell_missing_;
   std::atomic<uint64_t> retries_{0};
   std::atomic<base::Duration::rep> waiting_ns_{0};
   std::unique_ptr<base::ThreadPool> lanes_;  // made when a vector has several slices

@@ -192,7 +192,6 @@ Json ToJson(const RunSummary& summary) {
   json.Set("invocations", summary.invocations);
   json.Set("generations", summary.generations);
   json.Set("restarts", summary.restarts);
-  json.Set("backups", summary.backups);
   json.Set("memory_mb", summary.memory_mb);
   json.Set("billed_ms", summary.billed_ms);
   json.Set("gb_seconds", summary.gb_seconds);
@@ -258,10 +257,9 @@ RunSummary SummaryFromJson(const Json& json) {
   summary.wall_seconds = json.At("wall_seconds").AsNumber();
   summary.time = TimeFromJson(json.At("seconds"));
   summary.invocations = json.At("invocations").AsInteger();
-  // Logs of older programs have none of these.
+  // Logs of older programs have neither.
   if (const base::Json* count = json.Find("generations")) summary.generations = count->AsInteger();
   if (const base::Json* count = json.Find("restarts")) summary.restarts = count->AsInteger();
-  if (const base::Json* count = json.Find("backups")) summary.backups = count->AsInteger();
   summary.memory_mb = json.At("memory_mb").AsInteger();
   summary.billed_ms = json.At("billed_ms").AsInteger();
   summary.gb_seconds = json.At("gb_seconds").AsNumber();

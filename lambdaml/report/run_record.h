@@ -85,7 +85,6 @@ struct RunSummary {
   int64_t invocations = 0;
   int64_t generations = 1;  // invocations of one rank that followed each other
   int64_t restarts = 0;     // of workers that had failed
-  int64_t backups = 0;      // second invocations of workers that kept the others waiting
   int64_t memory_mb = 0;    // of each function
   int64_t billed_ms = 0;    // of all invocations
   double gb_seconds = 0;

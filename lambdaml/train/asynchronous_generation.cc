@@ -30,17 +30,11 @@ AsynchronousGeneration::AsynchronousGeneration(GenerationOptions options)
   wire::State whole(*std::move(bytes), origin);
   std::string shared;
   std::string own;
-  int64_t generation = 0;
-  int64_t epochs = 0;
-  whole.Visit("generation", generation);
-  whole.Visit("first_epoch", first_epoch_);
   whole.Visit("rounds", rounds_);
-  whole.Visit("epochs", epochs);
+  whole.Visit("epochs", first_epoch_);
   whole.Visit("shared", shared);
   whole.Visit("own", own);
   whole.CheckEnd();
-  // A job that is resumed counts its generations anew.
-  if (generation != job_.generation) first_epoch_ = epochs;
   state_.emplace(wire::RankState{wire::State(base::Blob::Copy(base::AsBytes(shared)), origin),
                                  wire::State(base::Blob::Copy(base::AsBytes(own)), origin)});
 }
@@ -83,7 +77,7 @@ bool AsynchronousGeneration::GoesOn(int64_t epochs, bool epoch_ended, const Stat
       epoch_ended && job_.checkpoint_every && epochs % *job_.checkpoint_every == 0;
   const base::TimePoint now = base::SystemClock().Now();
   if (!is_last && !is_counted && now - saved_at_ < kSaveInterval) return true;
-  Save(communicator_->rounds(), epochs, is_last, visit);
+  Save(communicator_->rounds(), epochs, visit);
   saved_at_ = base::SystemClock().Now();
   pace_.Saved(saved_at_ - now);
   return !is_last;
@@ -98,12 +92,11 @@ bool AsynchronousGeneration::Meet(int64_t epochs, const StateVisitor& visit,
   } catch (const base::Error& error) {
     if (error.code() != base::ErrorCode::kDeadlineExceeded) throw;
   }
-  Save(rounds, epochs, true, visit);
+  Save(rounds, epochs, visit);
   return false;
 }
 
-void AsynchronousGeneration::Save(uint64_t rounds, int64_t epochs, bool is_last,
-                                  const StateVisitor& visit) {
+void AsynchronousGeneration::Save(uint64_t rounds, int64_t epochs, const StateVisitor& visit) {
   if (!state_ && job_.worker_index == 0) checkpoints_.PutJob(job_.origin, end_);
   wire::RankState state;
   visit_more_(state);
@@ -112,12 +105,7 @@ void AsynchronousGeneration::Save(uint64_t rounds, int64_t epochs, bool is_last,
   const base::Bytes own_bytes = state.own.TakeBytes();
   std::string shared(base::AsText(shared_bytes));
   std::string own(base::AsText(own_bytes));
-  // Of the generation that goes on from it.
-  int64_t generation = job_.generation + (is_last ? 1 : 0);
-  int64_t first_epoch = is_last ? epochs : first_epoch_;
   wire::State whole;
-  whole.Visit("generation", generation);
-  whole.Visit("first_epoch", first_epoch);
   whole.Visit("rounds", rounds);
   whole.Visit("epochs", epochs);
   whole.Visit("shared", shared);

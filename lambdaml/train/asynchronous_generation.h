@@ -25,8 +25,7 @@ class AsynchronousGeneration final : public CheckpointedGeneration {
   bool Meet(int64_t epochs, const StateVisitor& visit, const std::function<void()>& meet) override;
 
  private:
-  // `is_last`: the rank's next generation goes on from it.
-  void Save(uint64_t rounds, int64_t epochs, bool is_last, const StateVisitor& visit);
+  void Save(uint64_t rounds, int64_t epochs, const StateVisitor& visit);
 
   const wire::Job& job_;
   Checkpoints& checkpoints_;
@@ -35,7 +34,7 @@ class AsynchronousGeneration final : public CheckpointedGeneration {
   const base::Deadline end_;
   std::optional<wire::RankState> state_;  // saved by an earlier invocation of this rank
   uint64_t rounds_ = 0;                   // in that state
-  int64_t first_epoch_ = 0;               // epochs that were over when the generation began
+  int64_t first_epoch_ = 0;
   Pace pace_;
   base::TimePoint saved_at_;
   comm::Communicator* communicator_ = nullptr;

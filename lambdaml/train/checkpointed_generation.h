@@ -48,8 +48,6 @@ struct GenerationOptions {
   StateVisitor visit_more;            // what belongs to the state beside the training loop's
   std::function<bool()> is_job_over;  // whether the job's outcome stands
   base::Deadline end;                 // of the invocation
-  // Told of a rank that this one has waited for too long, if anybody wants to know.
-  std::function<void(int rank)> report_late = {};
 };
 
 // What an invocation of a rank is to do. Nothing: another generation of the rank has gone on

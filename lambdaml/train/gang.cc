@@ -105,12 +105,11 @@ Gang::Gang(faas::Invoker& invoker, GangOptions options)
     : invoker_(invoker),
       options_(std::move(options)),
       running_(options_.worker_count),
-      progress_(BeginOf(options_)),
-      turns_(progress_.size()) {
+      progress_(BeginOf(options_)) {
   threads_.reserve(static_cast<size_t>(options_.worker_count));
   for (int64_t rank = 0; rank < options_.worker_count; ++rank) {
     try {
-      threads_.emplace_back([this, rank] { Run(rank, std::nullopt); });
+      threads_.emplace_back([this, rank] { RunWorker(rank); });
     } catch (const std::system_error& error) {
       // Without a thread the worker is one that failed to start; those before it run.
       End(rank, base::Error(base::ErrorCode::kResourceExhausted,
@@ -124,119 +123,50 @@ Gang::~Gang() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Gang::Run(int64_t rank, std::optional<int64_t> backed_up) {
+void Gang::RunWorker(int64_t rank) {
+  RankProgress progress;
+  {
+    const std::lock_guard lock(mutex_);
+    progress = progress_[static_cast<size_t>(rank)];
+  }
+  std::optional<base::Error> failure;
   try {
-    Next next = backed_up ? TakeTurn(rank, *backed_up, true) : Next::kTurn;
-    while (next == Next::kTurn) {
-      const std::optional<int64_t> turn = BeginTurn(rank);
-      next = turn ? TakeTurn(rank, *turn, false) : Next::kEnd;
+    while (TakeTurn(rank, progress)) {
     }
-    if (next == Next::kEnd) End(rank, std::nullopt);
   } catch (const base::Error& error) {
-    End(rank, error);
+    failure = error;
   }
+  {
+    const std::lock_guard lock(mutex_);
+    progress_[static_cast<size_t>(rank)] = std::move(progress);
+  }
+  End(rank, std::move(failure));
 }
 
-std::optional<int64_t> Gang::BeginTurn(int64_t rank) {
-  const std::lock_guard lock(mutex_);
-  const RankProgress& progress = progress_[static_cast<size_t>(rank)];
-  if (progress.is_finished || progress.generation > options_.last_generation) return std::nullopt;
-  Turn& turn = turns_[static_cast<size_t>(rank)];
-  turn = {.number = turn.number + 1,
-          .start = base::SystemClock().Now(),
-          .invocations = 1,
-          .is_backed_up = false,
-          .error = {}};
-  return turn.number;
-}
-
-Gang::Next Gang::TakeTurn(int64_t rank, int64_t number, bool is_backup) {
-  RankProgress& progress = progress_[static_cast<size_t>(rank)];
-  Turn& turn = turns_[static_cast<size_t>(rank)];
-  std::unique_lock lock(mutex_);
-  const auto leave = [&] {  // the turn is over: another invocation was faster
-    --stragglers_;
-    --extra_;
-    ended_.notify_all();
-    return Next::kNothing;
-  };
-  if (turn.number != number) return leave();
-  const int64_t generation = progress.generation;
-  const int64_t attempt = progress.attempt + (is_backup ? 1 : 0);
-  lock.unlock();
-  std::optional<WorkerReport> report;
-  std::optional<base::Error> error;
+bool Gang::TakeTurn(int64_t rank, RankProgress& progress) {
+  if (progress.is_finished || progress.generation > options_.last_generation) return false;
   try {
-    report = Invoke(rank, generation, attempt);
-  } catch (const base::Error& failure) {
-    error = failure;
-  }
-  lock.lock();
-  if (turn.number != number) return leave();
-  if (!report) {
-    if (!turn.error) turn.error = std::move(error);
-    if (--turn.invocations > 0) {  // the other one may do better
-      --extra_;
-      return Next::kNothing;
+    WorkerReport report = Invoke(rank, progress.generation, progress.attempt);
+    progress.is_finished = report.is_finished;
+    Add(progress.report, std::move(report), progress.generations_ended == 0);
+    ++progress.generations_ended;
+    ++progress.generation;
+    progress.attempt = 1;
+    return true;
+  } catch (const base::Error& error) {
+    const bool is_last = progress.attempt > options_.max_restarts;
+    if (!abandoned_ && (stopping_ || is_last || !MayPass(error.code()))) {
+      const std::string where = progress.attempt == 1
+                                    ? ""
+                                    : fmt::format(" (attempt {} of generation {})",
+                                                  progress.attempt, progress.generation);
+      throw base::Error(error.code(), error.message() + where);
     }
-    ++turn.number;
-    return AfterFailure(rank, *turn.error);
+    ++progress.attempt;
+    if (abandoned_) return false;
+    NoteRestart(rank, progress.generation, error);
+    return !options_.last_start || !options_.last_start->Expired();
   }
-  if (turn.invocations > 1) ++stragglers_;
-  ++turn.number;
-  progress.is_finished = report->is_finished;
-  Add(progress.report, *std::move(report), progress.generations_ended == 0);
-  ++progress.generations_ended;
-  ++progress.generation;
-  progress.attempt = 1;
-  return Next::kTurn;
-}
-
-Gang::Next Gang::AfterFailure(int64_t rank, const base::Error& error) {
-  RankProgress& progress = progress_[static_cast<size_t>(rank)];
-  const bool is_last = progress.attempt > options_.max_restarts;
-  if (!abandoned_ && (stopping_ || is_last || !MayPass(error.code()))) {
-    const std::string where =
-        progress.attempt == 1
-            ? ""
-            : fmt::format(" (attempt {} of generation {})", progress.attempt, progress.generation);
-    throw base::Error(error.code(), error.message() + where);
-  }
-  ++progress.attempt;
-  if (abandoned_) return Next::kEnd;
-  ++restarts_;
-  options_.on_restart(fmt::format("starting worker {} again, in generation {}: {}", rank,
-                                  progress.generation, error.message()));
-  return options_.last_start && options_.last_start->Expired() ? Next::kEnd : Next::kTurn;
-}
-
-bool Gang::BackUp(int64_t rank, int64_t generation) {
-  const std::lock_guard lock(mutex_);
-  if (rank < 0 || rank >= options_.worker_count || stopping_ || abandoned_) return false;
-  Turn& turn = turns_[static_cast<size_t>(rank)];
-  const bool is_there = turn.invocations == 1 && !turn.is_backed_up &&
-                        progress_[static_cast<size_t>(rank)].generation == generation;
-  if (!is_there || extra_ >= options_.backups_max) return false;
-  if (base::SystemClock().Now() - turn.start < options_.backup_after) return false;
-  try {
-    threads_.emplace_back([this, rank, number = turn.number] { Run(rank, number); });
-  } catch (const std::system_error&) {
-    return false;  // the machine has no room for it
-  }
-  turn.is_backed_up = true;
-  ++turn.invocations;
-  ++extra_;
-  ++backups_;
-  options_.on_restart(fmt::format(
-      "worker {} keeps the others waiting in generation {}: it is started a second time, and goes "
-      "on with whichever is done first",
-      rank, generation));
-  return true;
-}
-
-bool Gang::has_stragglers() const {
-  const std::lock_guard lock(mutex_);
-  return stragglers_ > 0;
 }
 
 WorkerReport Gang::Invoke(int64_t rank, int64_t generation, int64_t attempt) {
@@ -259,6 +189,13 @@ WorkerReport Gang::Invoke(int64_t rank, int64_t generation, int64_t attempt) {
   }
 }
 
+void Gang::NoteRestart(int64_t rank, int64_t generation, const base::Error& error) {
+  const std::lock_guard lock(mutex_);
+  ++restarts_;
+  options_.on_restart(fmt::format("starting worker {} again, in generation {}: {}", rank,
+                                  generation, error.message()));
+}
+
 void Gang::End(int64_t rank, std::optional<base::Error> error) {
   const std::lock_guard lock(mutex_);
   if (error && !failure_) failure_ = WorkerFailure{rank, *std::move(error)};
@@ -273,7 +210,7 @@ bool Gang::WaitFor(base::Duration patience) {
 
 void Gang::WaitUntilIdle(base::Duration patience) {
   std::unique_lock lock(mutex_);
-  ended_.wait_for(lock, patience, [&] { return running_ == 0 && stragglers_ == 0; });
+  ended_.wait_for(lock, patience, [&] { return running_ == 0; });
 }
 
 std::optional<WorkerFailure> Gang::failure() const {
@@ -301,11 +238,6 @@ int64_t Gang::generations() const {
 int64_t Gang::restarts() const {
   const std::lock_guard lock(mutex_);
   return restarts_;
-}
-
-int64_t Gang::backups() const {
-  const std::lock_guard lock(mutex_);
-  return backups_;
 }
 
 }  // namespace lambdaml::train

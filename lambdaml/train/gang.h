@@ -1,10 +1,6 @@
 // The workers of one job, from their first invocation to the end of the job: a thread each, which
 // invokes the rank's next generation when one has ended before the job, and the same generation
 // again when an invocation has failed in a way that may pass.
-//
-// A rank may be backed up: a second invocation runs beside the first, in a thread of its own. The
-// one that ends well first ends the rank's turn, and its thread goes on with the rank; the other is
-// a straggler then, which nobody listens to.
 #pragma once
 
 #include <atomic>
@@ -49,10 +45,8 @@ struct GangOptions {
   // `last_start` is not started again, but left with the attempt that would be next.
   int64_t last_generation = std::numeric_limits<int64_t>::max();
   std::optional<base::Deadline> last_start = {};
-  int64_t max_restarts = 0;          // of one rank in one generation
-  int64_t backups_max = 0;           // second invocations and stragglers at one time
-  base::Duration backup_after = {};  // none of an invocation that has not run for so long
-  base::Duration patience = {};      // with one invocation
+  int64_t max_restarts = 0;      // of one rank in one generation
+  base::Duration patience = {};  // with one invocation
   // The payload of one invocation; attempt counts from 1 in each generation. Threads: any.
   std::function<std::string(int64_t rank, int64_t generation, int64_t attempt)> payload_of;
   // Called when a rank is started again, with what has happened. Threads: any, one at a time.
@@ -66,8 +60,7 @@ class Gang {
   Gang(faas::Invoker& invoker, GangOptions options);
   Gang(const Gang&) = delete;
   Gang& operator=(const Gang&) = delete;
-  // Waits for the invocations that run, stragglers included; to end them early, Stop and shut the
-  // platform down first.
+  // Waits for the invocations that run; to end them early, Stop and shut the platform down first.
   ~Gang();
 
   // Nothing is invoked any more.
@@ -84,14 +77,6 @@ class Gang {
   // Waits until no invocation is under way, or `patience` is over.
   void WaitUntilIdle(base::Duration patience);
 
-  // Invokes a rank a second time beside its invocation in that generation, unless that one has
-  // ended, has just begun or is backed up already, or there are backups_max. Returns whether it
-  // does.
-  bool BackUp(int64_t rank, int64_t generation);
-
-  // Whether invocations are under way whose ranks have gone on without them.
-  bool has_stragglers() const;
-
   // The first failure, if there is one.
   std::optional<WorkerFailure> failure() const;
 
@@ -104,29 +89,14 @@ class Gang {
 
   int64_t generations() const;  // of the rank with most
   int64_t restarts() const;     // of all ranks
-  int64_t backups() const;      // of all ranks
 
  private:
-  // One generation of a rank, or another attempt at it, and the invocations that are to end it.
-  struct Turn {
-    int64_t number = 0;
-    base::TimePoint start;
-    int invocations = 0;               // under way, that have not failed
-    bool is_backed_up = false;         // or was
-    std::optional<base::Error> error;  // of the first invocation to fail
-  };
-  enum class Next { kTurn, kEnd, kNothing };  // for the rank; nothing: another thread sees to it
-
-  // A thread of a rank: all its turns, beginning with the backup of a turn if there is one to run.
-  void Run(int64_t rank, std::optional<int64_t> backed_up);
-  // Nothing: there is to be no other.
-  std::optional<int64_t> BeginTurn(int64_t rank);
-  // One invocation of a turn, and what follows from it. Errors: the rank has failed for good.
-  Next TakeTurn(int64_t rank, int64_t number, bool is_backup);
-  // What follows from a turn that has failed; with mutex_ held.
-  Next AfterFailure(int64_t rank, const base::Error& error);
+  void RunWorker(int64_t rank);
+  // One invocation of a rank, and what follows from it. False: there is to be no other.
+  bool TakeTurn(int64_t rank, RankProgress& progress);
   // One invocation's report. Errors: as the worker's.
   WorkerReport Invoke(int64_t rank, int64_t generation, int64_t attempt);
+  void NoteRestart(int64_t rank, int64_t generation, const base::Error& error);
   void End(int64_t rank, std::optional<base::Error> error);
 
   faas::Invoker& invoker_;
@@ -139,11 +109,7 @@ class Gang {
   // Guarded by mutex_.
   int64_t running_ = 0;
   std::vector<RankProgress> progress_;  // by rank
-  std::vector<Turn> turns_;             // by rank
   int64_t restarts_ = 0;
-  int64_t backups_ = 0;
-  int64_t extra_ = 0;  // invocations under way, beyond one for each rank
-  int64_t stragglers_ = 0;
   std::optional<WorkerFailure> failure_;
 
   std::vector<std::thread> threads_;

@@ -30,8 +30,7 @@ class LocalFunctions final : public Platform {
     function.memory_mb = static_cast<int>(job.memory_mb);
     function.timeout = base::FromSeconds(job.timeout_s);
     const bool has_trigger = job.trigger == wire::TriggerKind::kLambda;
-    function.concurrency_max =
-        static_cast<int>(job.n_workers + job.backup_workers) + (has_trigger ? 1 : 0);
+    function.concurrency_max = static_cast<int>(job.n_workers) + (has_trigger ? 1 : 0);
     function.scratch_parent = run.functions();
     function.log_directory = run.functions();
     function.environment = ServiceEnvironment(job);

@@ -12,12 +12,12 @@ namespace {
 
 constexpr base::Duration kTimeout = std::chrono::minutes(2);
 
-constexpr std::array<std::string_view, 25> kChangeable = {
+constexpr std::array<std::string_view, 24> kChangeable = {
     "resume",       "output",     "channel",       "platform",      "memory_mb",
     "timeout",      "log",        "round_timeout", "start_timeout", "checkpoint_every",
     "max_restarts", "run_epochs", "region",        "endpoint_url",  "cache_node",
     "prices",       "test",       "trigger",       "metrics",       "max_cost",
-    "deadline",     "run_folder", "function_url",  "function_name", "backup_workers"};
+    "deadline",     "run_folder", "function_url",  "function_name"};
 
 }  // namespace
 

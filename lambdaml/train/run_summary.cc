@@ -111,7 +111,6 @@ void Summarise(const wire::Job& job, const RunFigures& figures, const report::Pr
   summary.memory_mb = job.memory_mb;
   summary.generations = figures.generations;
   summary.restarts = figures.restarts;
-  summary.backups = figures.backups;
   AddTimes(figures, summary);
   AddCost(job, figures, prices, summary);
 }

@@ -25,7 +25,6 @@ struct RunFigures {
   int64_t invoked_epoch_ms = 0;
   int64_t generations = 0;
   int64_t restarts = 0;
-  int64_t backups = 0;
   double seconds = 0;  // of the run so far
 };
 

@@ -41,7 +41,6 @@ SynchronousGeneration::SynchronousGeneration(GenerationOptions options,
       manifest_(std::move(manifest)),
       visit_more_(std::move(options.visit_more)),
       is_job_over_(std::move(options.is_job_over)),
-      report_late_(std::move(options.report_late)),
       end_(options.end),
       first_end_epoch_ms_(EpochMsOf(end_)),
       saved_at_(base::SystemClock().Now()) {
@@ -74,7 +73,6 @@ void SynchronousGeneration::Describe(comm::Membership& membership) {
   }
   if (membership.rank == 0) membership.announcement = [this] { return Decide(); };
   membership.is_left_behind = [this] { return IsLeftBehind(); };
-  membership.report_late = report_late_;
 }
 
 bool SynchronousGeneration::IsLeftBehind() {

@@ -44,7 +44,6 @@ class SynchronousGeneration final : public CheckpointedGeneration {
   std::optional<CheckpointManifest> older_;     // of the one before, if this invocation knows it
   const StateVisitor visit_more_;
   const std::function<bool()> is_job_over_;
-  const std::function<void(int rank)> report_late_;
   const base::Deadline end_;        // of this invocation
   int64_t first_end_epoch_ms_ = 0;  // of the generation's invocation that ends first, wall clock
   double longest_lap_s_ = 0;

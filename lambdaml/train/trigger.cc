@@ -25,7 +25,6 @@
 #include "lambdaml/train/follower.h"
 #include "lambdaml/train/gang.h"
 #include "lambdaml/train/job_record.h"
-#include "lambdaml/train/late_rank.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/resume.h"
 #include "lambdaml/train/run_directory.h"
@@ -45,7 +44,6 @@ namespace {
 constexpr base::Duration kPlatformGrace = std::chrono::seconds(30);
 constexpr const char* kInitialModelKey = "init_model";  // of the run's store
 constexpr base::Duration kInterruptPoll = std::chrono::milliseconds(100);
-constexpr base::Duration kLatePause = std::chrono::seconds(1);  // between looks for late workers
 constexpr base::Duration kPrepareTimeout = std::chrono::minutes(2);  // new tables take a while
 constexpr base::Duration kUploadTimeout = std::chrono::minutes(10);  // of one shard
 constexpr base::Duration kCleanUpTimeout = std::chrono::seconds(30);
@@ -179,15 +177,15 @@ class Run {
 
   static base::TimePoint Now() { return base::SystemClock().Now(); }
 
-  void Stage(const std::string& stage) {
+  void Stage(const std::string& stage) const {
     ThrowIfInterrupted();
     options_.on_stage(stage);
   }
 
-  void ThrowIfInterrupted() {
+  void ThrowIfInterrupted() const {
     if (options_.interrupted != nullptr && options_.interrupted->load()) {
       throw base::Error(base::ErrorCode::kCancelled,
-                        "interrupted: the run was stopped and cleaned up" + Hint());
+                        "interrupted: the run was stopped and cleaned up");
     }
   }
 
@@ -308,7 +306,6 @@ class Run {
 
   // Says where an unfinished run's state is, if any has been saved.
   std::string Hint() {
-    if (!checkpoints_) return "";
     try {
       return HintOfResume(*checkpoints_, job_.checkpoint,
                           base::Deadline::After(kCheckpointTimeout));
@@ -363,8 +360,6 @@ class Run {
                                      .worker_count = job_.n_workers,
                                      .generation = job_.generation,
                                      .max_restarts = job_.max_restarts,
-                                     .backups_max = job_.backup_workers,
-                                     .backup_after = base::FromSeconds(job_.round_timeout_s) / 10,
                                      .patience = base::FromSeconds(job_.timeout_s) + kPlatformGrace,
                                      .payload_of =
                                          [this](int64_t rank, int64_t generation, int64_t attempt) {
@@ -379,7 +374,6 @@ class Run {
         ThrowIfInterrupted();
         ThrowIfOverLimits();
         follower.ThrowIfFailed();
-        BackUpLateRank(gang);
       }
       if (const std::optional<WorkerFailure> failure = gang.failure()) {
         throw base::Error(failure->error.code(), failure->error.message() + Hint());
@@ -390,10 +384,8 @@ class Run {
       platform_->Shutdown();  // ends the other workers, so that the gang can be joined
       throw;
     }
-    if (gang.has_stragglers()) platform_->Shutdown();  // ends them, so that it can be joined
     generations_ = gang.generations();
     restarts_ = gang.restarts();
-    backups_ = gang.backups();
     return gang.TakeReports();
   }
 
@@ -406,14 +398,6 @@ class Run {
     } catch (const base::Error&) {
       // They end when their peers do not answer.
     }
-  }
-
-  // Once a second: a rank that keeps the others waiting is invoked a second time.
-  void BackUpLateRank(Gang& gang) {
-    if (job_.backup_workers == 0 || Now() - looked_for_late_ < kLatePause) return;
-    looked_for_late_ = Now();
-    const auto late = TakeLate(*run_store_, job_.job_id, base::Deadline::After(kCleanUpTimeout));
-    if (late) gang.BackUp(late->rank, late->generation);
   }
 
   // The limits of --deadline and --max_cost. The cost is that of functions and cache nodes; the
@@ -446,7 +430,6 @@ class Run {
                .invoked_epoch_ms = invoked_epoch_ms_,
                .generations = generations_,
                .restarts = restarts_,
-               .backups = backups_,
                .seconds = base::Seconds(Now() - started_)},
               prices_, summary);
     return summary;
@@ -470,8 +453,6 @@ class Run {
   bool is_finished_ = false;
   int64_t generations_ = 0;
   int64_t restarts_ = 0;
-  int64_t backups_ = 0;
-  base::TimePoint looked_for_late_;
 };
 
 }  // namespace

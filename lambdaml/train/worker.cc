@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <fmt/format.h>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <sys/resource.h>
@@ -17,7 +16,6 @@
 #include "lambdaml/train/checkpointed_generation.h"
 #include "lambdaml/train/job_record.h"
 #include "lambdaml/train/job_watch.h"
-#include "lambdaml/train/late_rank.h"
 #include "lambdaml/train/metrics_log.h"
 #include "lambdaml/train/peers.h"
 #include "lambdaml/train/service_use.h"
@@ -25,8 +23,6 @@
 
 namespace lambdaml::train {
 namespace {
-
-constexpr base::Duration kReportTimeout = std::chrono::seconds(2);
 
 uint64_t ResidentBytesMax() {
   rusage usage = {};
@@ -41,11 +37,6 @@ void CheckJobIsThere(const wire::Job& job) {
   throw base::Error(
       base::ErrorCode::kNotFound,
       fmt::format("{}, the shards of job {}, is not there: the job is over", job.data, job.job_id));
-}
-
-// Errors that come in whatever round it is.
-bool IsOfTheJob(base::ErrorCode code) {
-  return code == base::ErrorCode::kInvalidArgument || code == base::ErrorCode::kInvalidData;
 }
 
 // The worker as a chain of parts that live as long as the run.
@@ -102,8 +93,7 @@ class Worker {
          .checkpoints = checkpoints_,
          .visit_more = [this](wire::RankState& state) { VisitHistory(state.shared); },
          .is_job_over = [this] { return Outcome().has_value(); },
-         .end = environment_.deadline,
-         .report_late = LateReporter()});
+         .end = environment_.deadline});
     if (generation == nullptr) {
       report_.is_finished = false;
       return true;
@@ -113,29 +103,11 @@ class Worker {
       TrainWith(peers, *generation);
     } catch (const base::Error& error) {
       const bool is_cancelled = error.code() == base::ErrorCode::kCancelled;
-      if (!is_cancelled && generation->IsLeftBehind()) return false;
-      if (is_cancelled || IsOfTheJob(error.code())) throw;
-      throw base::Error(error.code(),
-                        fmt::format("{} (in round {} of generation {})", error.message(),
-                                    peers.communicator().rounds(), job_.generation));
+      if (is_cancelled || !generation->IsLeftBehind()) throw;
+      return false;
     }
     report_.synchronise_seconds += base::Seconds(peers.communicating());
     return true;
-  }
-
-  // Nothing where nobody would back a rank up, or it could not go through the rounds again.
-  std::function<void(int rank)> LateReporter() {
-    const bool has_backups = job_.backup_workers > 0 && job_.trigger == wire::TriggerKind::kLocal;
-    if (!has_backups || job_.max_restarts == 0) return {};
-    return [this](int rank) {
-      try {
-        const auto soon = base::Deadline::After(kReportTimeout);
-        ReportLate(*run_store_, job_.job_id, {.generation = job_.generation, .rank = rank},
-                   base::Deadline::Earlier(soon, environment_.deadline));
-      } catch (const base::Error&) {
-        // It is said again while the rank is late.
-      }
-    };
   }
 
   void TrainWith(Peers& peers, CheckpointedGeneration& generation) {

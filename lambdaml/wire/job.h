@@ -95,7 +95,6 @@ struct Job {
   std::string resume;
   std::optional<int64_t> checkpoint_every;
   int64_t max_restarts = 3;
-  int64_t backup_workers = 1;
   std::string region;
   std::string endpoint_url;
   std::string cache_node;

@@ -288,9 +288,6 @@ void AddFunctionRows(std::vector<Row>& rows) {
   rows.push_back(MakeRow("max_restarts", "", G::kDetails, "N",
                          IntegerField{&Job::max_restarts, {0, 1000}},
                          "how often a worker may fail and start again [3]"));
-  rows.push_back(MakeRow("backup_workers", "", G::kDetails, "N",
-                         IntegerField{&Job::backup_workers, {0, 1000}},
-                         "second invocations, at one time, of workers that stall [1]"));
   rows.push_back(MakeRow("region", "", G::kDetails, "NAME", TextField{&Job::region},
                          "AWS region of S3 and DynamoDB [as the AWS tools find it]"));
   rows.push_back(MakeRow("endpoint_url", "", G::kDetails, "URL", TextField{&Job::endpoint_url},

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "lambdaml/comm/make_communicator.h"
@@ -188,26 +187,6 @@ TEST_P(ReplayTest, OfAnEndedGenerationOnlyItsLastRoundIsLeftToTheNext) {
     communicator->DeleteReleased();
   });
   EXPECT_THAT(store.List("job/0/", Soon()), testing::IsEmpty());
-}
-
-TEST_P(ReplayTest, WhoKeepsTheOthersWaitingIsReportedByThem) {
-  for (int late = 0; late < kRanks; ++late) {
-    SCOPED_TRACE(late);
-    store::MemoryStore store;
-    std::atomic<int> reported{-1};
-    test::RunInThreads(kRanks, [&](int rank) {
-      Membership membership = MemberOf(rank);
-      membership.round_timeout = std::chrono::seconds(9);
-      membership.report_late = [&](int who) { reported = who; };
-      const auto communicator = Join(store, membership);
-      const base::Deadline end = Soon();
-      while (rank == late && reported < 0 && !end.Expired()) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-      Work(*communicator, 1, 4);
-    });
-    EXPECT_EQ(reported, late);
-  }
 }
 
 // One of an old generation writes where nobody of a newer one reads.

@@ -53,7 +53,6 @@ RunSummary FullSummary() {
   summary.invocations = 4;
   summary.generations = 3;
   summary.restarts = 2;
-  summary.backups = 1;
   summary.memory_mb = 1769;
   summary.billed_ms = 8000;
   summary.gb_seconds = 13.5;
@@ -96,7 +95,7 @@ TEST(RunRecordTest, ASummaryIsOneJsonLineWithStableKeys) {
             R"("valid_loss":0.625,"valid_accuracy":0.5,"test_loss":1,"test_accuracy":0.25,)"
             R"("extra":{"objective":0.75},"wall_seconds":2.5,)"
             R"("seconds":{"startup":0.125,"load":0.25,"compute":1,"synchronise":0.5},)"
-            R"("invocations":4,"generations":3,"restarts":2,"backups":1,"memory_mb":1769,)"
+            R"("invocations":4,"generations":3,"restarts":2,"memory_mb":1769,)"
             R"("billed_ms":8000,"gb_seconds":13.5,)"
             R"("services":[{"service":"file","get_requests":1,"put_requests":2,"list_requests":3,)"
             R"("delete_requests":4,"bytes_read":5,"bytes_written":6,"retries":7,"read_units":8,)"

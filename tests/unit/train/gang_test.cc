@@ -1,15 +1,10 @@
 #include "lambdaml/train/gang.h"
 
-#include <atomic>
 #include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
 #include <stdexcept>
-#include <string>
-#include <thread>
-#include <utility>
-#include <vector>
 
 #include "lambdaml/base/json.h"
 
@@ -333,113 +328,6 @@ TEST(Gang, APlatformThatFailsIsAFailureOfThatRank) {
       ErrorCode::kResourceExhausted, "worker 1 of 2: throttled");
   ExpectFailure([]() -> faas::InvokeResult { throw std::runtime_error("odd"); },
                 ErrorCode::kInternal, "worker 1 of 2: odd");
-}
-
-// An invocation that answers only when it is let go.
-class Stall {
- public:
-  FakeInvoker::Answer Answer(faas::InvokeResult answer) {
-    return [this, answer] {
-      begun_.set_value();
-      let_go_.get_future().wait();
-      return answer;
-    };
-  }
-  void WaitUntilBegun() { begun_.get_future().wait(); }
-  void LetGo() { let_go_.set_value(); }
-
- private:
-  std::promise<void> begun_;
-  std::promise<void> let_go_;
-};
-
-TEST(Gang, OfARankThatStallsTheSecondInvocationGoesOn) {
-  FakeInvoker invoker;
-  Stall stall;
-  invoker.On("0.0.1", stall.Answer(Done(0, false, 1000)));
-  invoker.On("0.0.2", [] { return Done(0, false, 1); });
-  invoker.On("0.1.1", [] { return Done(0, true, 2); });
-  GangOptions options = OptionsOf(1, 1);
-  options.backups_max = 1;
-  std::vector<std::string> said;
-  options.on_restart = [&](const std::string& message) { said.push_back(message); };
-  Gang gang(invoker, std::move(options));
-  stall.WaitUntilBegun();
-  EXPECT_FALSE(gang.BackUp(0, 1)) << "it is not so far";
-  EXPECT_FALSE(gang.BackUp(1, 0)) << "there is no such rank";
-  EXPECT_TRUE(gang.BackUp(0, 0));
-  EXPECT_TRUE(gang.WaitFor(kLong));
-  EXPECT_FALSE(gang.failure());
-  EXPECT_TRUE(gang.has_stragglers());
-  EXPECT_FALSE(gang.BackUp(0, 0)) << "it is over";
-  EXPECT_EQ(gang.backups(), 1);
-  EXPECT_EQ(gang.restarts(), 0);
-  EXPECT_EQ(gang.generations(), 2);
-  stall.LetGo();
-  while (gang.has_stragglers()) std::this_thread::yield();
-  const std::vector<WorkerReport> reports = gang.TakeReports();
-  EXPECT_EQ(reports[0].compute_seconds, 30) << "the straggler's does not count";
-  EXPECT_THAT(said, testing::ElementsAre(HasSubstr("worker 0 keeps the others waiting")));
-}
-
-TEST(Gang, OfARankThatWasBackedUpInVainTheFirstInvocationGoesOn) {
-  FakeInvoker invoker;
-  Stall stall;
-  std::promise<void> failed;
-  invoker.On("0.0.1", stall.Answer(Done(0)));
-  invoker.On("0.0.2", [&] {
-    failed.set_value();
-    return Failed("Runtime.ExitError", "killed");
-  });
-  GangOptions options = OptionsOf(1, 1);
-  options.backups_max = 1;
-  Gang gang(invoker, std::move(options));
-  stall.WaitUntilBegun();
-  EXPECT_TRUE(gang.BackUp(0, 0));
-  failed.get_future().wait();
-  EXPECT_FALSE(gang.BackUp(0, 0)) << "once is enough";
-  stall.LetGo();
-  EXPECT_TRUE(gang.WaitFor(kLong));
-  EXPECT_FALSE(gang.failure());
-  EXPECT_FALSE(gang.has_stragglers());
-}
-
-TEST(Gang, ARankWhoseInvocationsHaveBothFailedIsStartedAgainOnce) {
-  FakeInvoker invoker;
-  Stall stall;
-  invoker.On("0.0.1", stall.Answer(Failed("Unavailable", "gone")));
-  std::atomic<int> seconds_count{0};
-  invoker.On("0.0.2", [&] {
-    if (++seconds_count > 1) return Done(0);
-    stall.LetGo();
-    return Failed("Runtime.ExitError", "killed");
-  });
-  GangOptions options = OptionsOf(1, 1);
-  options.backups_max = 1;
-  Gang gang(invoker, std::move(options));
-  stall.WaitUntilBegun();
-  EXPECT_TRUE(gang.BackUp(0, 0));
-  EXPECT_TRUE(gang.WaitFor(kLong));
-  EXPECT_FALSE(gang.failure());
-  EXPECT_EQ(gang.restarts(), 1);
-  EXPECT_EQ(seconds_count, 2);
-}
-
-TEST(Gang, NoMoreRanksAreBackedUpThanAllowedAndNoneThatHasJustBegun) {
-  for (const auto& [backups_max, backup_after] :
-       {std::pair{0, base::Duration::zero()}, {1, base::Duration(kLong)}}) {
-    FakeInvoker invoker;
-    Stall stall;
-    invoker.On("0.0.1", stall.Answer(Done(0)));
-    GangOptions options = OptionsOf(1, 1);
-    options.backups_max = backups_max;
-    options.backup_after = backup_after;
-    Gang gang(invoker, std::move(options));
-    stall.WaitUntilBegun();
-    EXPECT_FALSE(gang.BackUp(0, 0));
-    stall.LetGo();
-    EXPECT_TRUE(gang.WaitFor(kLong));
-  }
 }
 
 }  // namespace

@@ -171,7 +171,6 @@ const std::vector<Example> kExamples = {
     {"resume", "c", R"("c")", R"({"resume":"c"})"},
     {"checkpoint_every", "2", "2", R"({"checkpoint_every":2})", {{"0", "not within"}}},
     {"max_restarts", "0", "0", R"({"max_restarts":0})", {{"-1", "not within"}}},
-    {"backup_workers", "2", "2", R"({"backup_workers":2})", {{"-1", "not within"}}},
     {"generation", "2", "2", R"({"generation":2})", {{"-1", "not within"}}},
     {"attempt", "2", "2", R"({"attempt":2})", {{"0", "not within"}}},
     {"architecture", "arm64", R"("arm64")", R"({"architecture":"arm64"})", {}},
